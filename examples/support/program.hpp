@@ -1,0 +1,86 @@
+#pragma once
+
+#include "trmml/core/error.hpp"
+
+#include <c10/util/Exception.h>
+
+#include <CLI/CLI.hpp>
+
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+#include <exception>
+
+// What every program of this folder shares: exit statuses and signals.
+
+namespace program {
+
+enum ExitStatus {
+  kDone = 0,
+  kFault = 1,        // a fault of ours
+  kUsage = 2,        // options that are wrong or contradict each other
+  kData = 3,         // data unreadable or wrong
+  kCheckpoint = 4,   // weights or state unreadable or wrong
+  kInterrupted = 5,  // stopped by a signal, state saved
+};
+
+/// Options that contradict each other; ends with `kUsage`.
+class UsageError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+inline std::atomic<bool>& stop_flag() {
+  static std::atomic<bool> flag{false};
+  return flag;
+}
+
+/// SIGINT and SIGTERM ask for an orderly stop; a second one ends at once.
+inline void catch_signals() {
+  const auto handler = [](int signal) {
+    if (stop_flag().exchange(true)) {
+      std::signal(signal, SIG_DFL);
+      std::raise(signal);
+    }
+  };
+  std::signal(SIGINT, handler);
+  std::signal(SIGTERM, handler);
+}
+
+/// Runs `body` and turns what it throws into one sentence and an exit status.
+template <typename Body>
+int run(const char* name, Body&& body) {
+  const auto fail = [name](const char* message, int status) {
+    std::fprintf(stderr, "%s: %s\n", name, message);
+    return status;
+  };
+  try {
+    body();
+    return kDone;
+  } catch (const UsageError& error) {
+    return fail(error.what(), kUsage);
+  } catch (const trmml::Interrupted& error) {
+    return fail(error.what(), kInterrupted);
+  } catch (const trmml::CheckpointError& error) {
+    return fail(error.what(), kCheckpoint);
+  } catch (const trmml::DataError& error) {
+    return fail(error.what(), kData);
+  } catch (const c10::ValueError& error) {
+    return fail(error.what_without_backtrace(), kUsage);
+  } catch (const c10::Error& error) {
+    return fail(error.what_without_backtrace(), kFault);
+  } catch (const std::exception& error) {
+    return fail(error.what(), kFault);
+  }
+}
+
+/// Parses the command line; `--help` and mistakes end the program with 0 and 2.
+inline void parse(CLI::App& app, int argc, char** argv) {
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    std::exit(app.exit(error) == 0 ? kDone : kUsage);
+  }
+}
+
+}  // namespace program

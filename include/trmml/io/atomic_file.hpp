@@ -1,0 +1,62 @@
+#pragma once
+
+#include <filesystem>
+#include <iosfwd>
+#include <memory>
+#include <string_view>
+
+namespace trmml::io {
+
+/// A file that appears under its name complete or not at all.
+///
+/// Bytes go to `.NAME.tmp-PID-COUNTER` in the same folder; `commit()` flushes them to
+/// the disk (fsync of the file), renames the temporary to the final name and flushes
+/// the folder. Until then, and when anything fails, a file that was there before stays
+/// as it is. The destructor removes a temporary that was not committed; only a process
+/// that is killed leaves one behind. Permissions follow the umask; a symbolic link
+/// under the final name is replaced by the file.
+///
+/// Not for several threads at once. Throws `trmml::Error` (path, operation, the
+/// system's reason) when the disk is full, the folder is missing or not writable, and
+/// so on, and `std::logic_error` when used after a failure or after `commit()`.
+///
+/// Example:
+/// ```
+/// AtomicFile file("runs/result.csv");
+/// file.write("epoch,mAP\n");
+/// file.commit();
+/// ```
+class AtomicFile {
+ public:
+  explicit AtomicFile(const std::filesystem::path& path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  /// Appends `bytes`; small pieces are gathered in memory first.
+  void write(std::string_view bytes);
+
+  /// The same file as a stream; an error of the disk is thrown out of `<<` as
+  /// `trmml::Error`. May be mixed with `write`.
+  std::ostream& stream();
+
+  /// Makes the file appear under its final name.
+  void commit();
+
+  /// The final name.
+  const std::filesystem::path& path() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Writes `bytes` to `path` through an `AtomicFile`. Throws what that throws.
+///
+/// Example:
+/// ```
+/// io::write_file_atomically("runs/metrics.json", text);
+/// ```
+void write_file_atomically(const std::filesystem::path& path, std::string_view bytes);
+
+}  // namespace trmml::io

@@ -1,0 +1,75 @@
+#pragma once
+
+#include "trmml/clip/image_features.hpp"
+#include "trmml/functional/prompts.hpp"
+#include "trmml/functional/similarity.hpp"
+#include "trmml/modules/category_prototype_bank.hpp"
+#include "trmml/modules/prompt_learner.hpp"
+
+#include <ATen/core/Tensor.h>
+#include <torch/nn/module.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace trmml {
+
+/// What a method computes for a batch. Methods without category-aware regions leave all
+/// but `region_logits` and `text_features` undefined.
+struct TrmMlOutput {
+  at::Tensor saliency;         ///< [B, C, R], each row sums to 1
+  at::Tensor region_features;  ///< [B, C, D] r, normalised
+  at::Tensor query_features;   ///< [B, C, D] q, normalised
+  at::Tensor region_logits;    ///< [B, C] z^r
+  at::Tensor query_logits;     ///< [B, C] z^q
+  at::Tensor text_features;    ///< [P, C, D], normalised
+};
+
+/// Which logits are the score of a category at test.
+enum class Score { kMean, kRegion, kQuery };
+
+/// The score [B, C] (a logit) of an output; `region_logits` where there is no other.
+inline at::Tensor score_of(const TrmMlOutput& output, Score score = Score::kMean) {
+  if (!output.query_logits.defined() || score == Score::kRegion) {
+    return output.region_logits;
+  }
+  if (score == Score::kQuery) {
+    return output.query_logits;
+  }
+  return (output.region_logits + output.query_logits) / 2;
+}
+
+/// Turns prompts into text features [P, C, D]: a frozen text tower, usually
+/// `[text](const Prompts& p) mutable { return text->forward(p); }`. Its weights are not
+/// part of the method: they are neither trained nor saved with it.
+using TextEncoder = std::function<at::Tensor(const Prompts&)>;
+
+/// Parameters that share a learning rate.
+struct ParameterGroup {
+  std::string name;  ///< "prompts" or "matcher"
+  std::vector<at::Tensor> parameters;
+};
+
+/// A method of multi-label recognition with learned prompts on a frozen CLIP. What the
+/// trainer needs to know of TRM-ML and of the baselines, which are of equal rank.
+class Method : public virtual torch::nn::Module {
+ public:
+  /// Text features [P, C, D] of the current prompts, normalised. At test, compute them
+  /// once and give them to every `forward`.
+  virtual at::Tensor text_features() = 0;
+
+  /// Scores a batch of frozen image features. `text_features` are computed when they
+  /// are not given.
+  virtual TrmMlOutput forward(
+      const clip::ImageFeatures& images,
+      const at::Tensor& text_features = {}) = 0;
+
+  /// Everything that is trained, by learning rate.
+  virtual std::vector<ParameterGroup> parameter_groups() = 0;
+
+  /// The category prototypes, for methods that keep some; else null.
+  virtual CategoryPrototypeBankImpl* prototypes() { return nullptr; }
+};
+
+}  // namespace trmml

@@ -1,0 +1,83 @@
+#pragma once
+
+#include "trmml/evaluation/multilabel_metrics.hpp"
+#include "trmml/evaluation/pseudo_label_quality.hpp"
+#include "trmml/report/html_report.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace trmml::report {
+
+/// The quality of the pseudo-labels in one epoch.
+struct PseudoLabelRecord {
+  std::int64_t epoch = 0;
+  evaluation::PseudoLabelQuality quality;
+};
+
+/// What a run reports, as `report.json` holds it under the same names. Metrics are
+/// fractions in [0, 1]; NaN (nothing to compute it from) is written as null.
+struct RunReport {
+  static constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+
+  std::string method;   ///< e.g. "trm-ml"
+  std::string dataset;  ///< e.g. "FashionScenes"
+  std::string split;    ///< e.g. "test: 2,000 scenes"; splits must never be mixed
+
+  std::optional<double> known_label_proportion;  ///< in (0, 1]; or else
+  std::string protocol;                          ///< e.g. "single-positive-random"
+  std::uint64_t seed = 0;
+  std::int64_t known_entries = 0;  ///< labels that training saw
+  std::string mask_digest;         ///< checksum of which labels those were
+
+  double mAP = kNone;
+  std::string average_precision_definition = "precision_at_positives";
+  std::vector<std::pair<std::string, double>> mAP_by_definition;
+  std::vector<std::pair<std::string, double>> per_class_AP;  ///< by category, in order
+  std::int64_t runs = 1;  ///< number of seeds over which `mAP` is a mean
+  double mAP_sd = kNone;  ///< their standard deviation; written when `runs` > 1
+
+  double threshold = 0.5;                      ///< on probabilities
+  evaluation::MultilabelMetrics at_threshold;  ///< written as CF1, OF1 and in full
+  std::int64_t top_k = 0;                      ///< 0: not evaluated
+  evaluation::MultilabelMetrics at_top_k;
+
+  std::string selected_on;  ///< "held-out" or "test"
+  double mAP_best_on_test =
+      kNone;  ///< what selection on test would have shown, if known
+  std::int64_t epochs = 0;
+  double seconds = 0.0;
+
+  std::string torch_version;
+  std::string trmml_version;
+  std::vector<std::pair<std::string, std::string>> environment;  ///< threads, BLAS, ...
+
+  std::vector<PseudoLabelRecord> pseudo_labels;  ///< an entry an epoch
+  std::vector<RunReport> rows;  ///< where a program runs several methods: one each
+};
+
+/// The text of `report.json`. Keys always stand in the same order.
+std::string to_json(const RunReport& report);
+
+/// Writes `report.json`, atomically. Throws `trmml::Error` if that fails.
+void write_json(const std::filesystem::path& path, const RunReport& report);
+
+/// A table of methods: a row each of `rows`, the best mAP in bold.
+Table ablation_table(const std::vector<RunReport>& rows);
+
+/// The common part of `report.html`: facts, table of methods, AP per category, quality
+/// of the pseudo-labels. Programs add their curves and pictures and write it.
+///
+/// Example:
+/// ```
+/// html_report(report).add_section("Pictures").add_panels(panels).write(out /
+/// "report.html");
+/// ```
+HtmlReport html_report(const RunReport& report);
+
+}  // namespace trmml::report

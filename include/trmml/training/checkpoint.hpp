@@ -1,0 +1,99 @@
+#pragma once
+
+#include "trmml/core/error.hpp"
+#include "trmml/core/torch_version.hpp"
+#include "trmml/io/safetensors.hpp"
+
+#include <torch/optim/adamw.h>
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <filesystem>
+#include <string>
+
+// The state of a training run: named tensors and named numbers in one safetensors file,
+// written atomically. Ours.
+
+namespace trmml::training {
+
+/// Copies the moments and step counts of `optimizer` into `tensors`, filed under
+/// "<prefix>.<index of the parameter>.exp_avg", ".exp_avg_sq" and ".step". A parameter
+/// that was never updated has no entry.
+inline void save_optimizer(
+    const torch::optim::AdamW& optimizer,
+    const std::string& prefix,
+    io::TensorMap& tensors) {
+  int64_t index = 0;
+  for (const auto& group : optimizer.param_groups()) {
+    for (const at::Tensor& parameter : group.params()) {
+      const auto found = optimizer.state().find(optimizer_key(parameter));
+      const std::string name = fmt::format("{}.{:04}", prefix, index++);
+      if (found == optimizer.state().end()) {
+        continue;
+      }
+      const auto& state =
+          static_cast<const torch::optim::AdamWParamState&>(*found->second);
+      tensors[name + ".exp_avg"] = state.exp_avg().detach().clone();
+      tensors[name + ".exp_avg_sq"] = state.exp_avg_sq().detach().clone();
+      tensors[name + ".step"] = at::full({}, state.step(), at::kLong);
+    }
+  }
+}
+
+/// The way back. Throws `CheckpointError` when a moment has another shape than its
+/// parameter.
+inline void load_optimizer(
+    torch::optim::AdamW& optimizer,
+    const std::string& prefix,
+    const io::TensorMap& tensors) {
+  int64_t index = 0;
+  for (auto& group : optimizer.param_groups()) {
+    for (at::Tensor& parameter : group.params()) {
+      const std::string name = fmt::format("{}.{:04}", prefix, index++);
+      const auto average = tensors.find(name + ".exp_avg");
+      const auto square = tensors.find(name + ".exp_avg_sq");
+      const auto step = tensors.find(name + ".step");
+      if (average == tensors.end()) {
+        continue;
+      }
+      if (square == tensors.end() || step == tensors.end() ||
+          average->second.sizes() != parameter.sizes() ||
+          square->second.sizes() != parameter.sizes()) {
+        throw CheckpointError(fmt::format(
+            "load_optimizer: expected moments of the shape of parameter {}, got others "
+            "(was the run started with other options?)",
+            name));
+      }
+      auto state = std::make_unique<torch::optim::AdamWParamState>();
+      state->exp_avg(average->second.to(parameter.device()).clone());
+      state->exp_avg_sq(square->second.to(parameter.device()).clone());
+      state->step(step->second.item<int64_t>());
+      optimizer.state()[optimizer_key(parameter)] = std::move(state);
+    }
+  }
+}
+
+/// The whole number that a state's metadata holds under `key`. Throws
+/// `CheckpointError` when it is missing or no number.
+inline int64_t state_number(
+    const io::Metadata& metadata,
+    const std::string& key,
+    const std::filesystem::path& where) {
+  const auto found = metadata.find(key);
+  int64_t value = 0;
+  if (found != metadata.end()) {
+    const char* end = found->second.data() + found->second.size();
+    const auto [rest, code] = std::from_chars(found->second.data(), end, value);
+    if (code == std::errc() && rest == end) {
+      return value;
+    }
+  }
+  throw CheckpointError(fmt::format(
+      "{}: expected a whole number under \"{}\" in the state's metadata, got {}",
+      where.string(),
+      key,
+      found == metadata.end() ? "nothing" : "\"" + found->second + "\""));
+}
+
+}  // namespace trmml::training

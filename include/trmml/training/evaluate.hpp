@@ -1,0 +1,79 @@
+#pragma once
+
+#include "trmml/core/check.hpp"
+#include "trmml/evaluation/average_precision.hpp"
+#include "trmml/method/method.hpp"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <vector>
+
+// From tensors to metrics: the evaluation folder knows matrices only.
+
+namespace trmml::training {
+
+/// Rows `start` .. `start + length - 1` of stored features, as float.
+inline clip::ImageFeatures
+narrow_features(const clip::ImageFeatures& images, int64_t start, int64_t length) {
+  return {
+      images.global.narrow(0, start, length).to(at::kFloat),
+      images.regions.narrow(0, start, length).to(at::kFloat)};
+}
+
+/// Scores [N, C] (logits) of all pictures, in evaluation mode and without gradient; the
+/// last, smaller batch is kept.
+inline at::Tensor predict(
+    Method& method,
+    const clip::ImageFeatures& images,
+    Score score = Score::kMean,
+    int64_t batch_size = 500) {
+  const c10::NoGradGuard no_grad;
+  const bool was_training = method.is_training();
+  method.eval();
+  const at::Tensor text = method.text_features();
+  std::vector<at::Tensor> scores;
+  for (int64_t i = 0; i < images.global.size(0); i += batch_size) {
+    const int64_t n = std::min(batch_size, images.global.size(0) - i);
+    scores.push_back(
+        score_of(method.forward(narrow_features(images, i, n), text), score));
+  }
+  method.train(was_training);
+  return at::cat(scores);
+}
+
+/// A float matrix that reads the memory of `scores` [N, C]; keep the tensor alive.
+inline Eigen::Map<const evaluation::ScoreMatrix<float>> as_matrix(
+    const at::Tensor& scores) {
+  check_shape(scores, {kAnySize, kAnySize}, "as_matrix", "scores");
+  TORCH_CHECK_TYPE(
+      scores.scalar_type() == at::kFloat && scores.is_contiguous() &&
+          scores.device().is_cpu(),
+      "as_matrix: expected contiguous float scores on the CPU");
+  return {scores.data_ptr<float>(), scores.size(0), scores.size(1)};
+}
+
+/// The same for int8 labels [N, C].
+inline Eigen::Map<const evaluation::LabelMatrix> as_label_matrix(
+    const at::Tensor& labels) {
+  check_shape(labels, {kAnySize, kAnySize}, "as_label_matrix", "labels");
+  TORCH_CHECK_TYPE(
+      labels.scalar_type() == at::kChar && labels.is_contiguous() &&
+          labels.device().is_cpu(),
+      "as_label_matrix: expected contiguous int8 labels on the CPU");
+  return {labels.data_ptr<int8_t>(), labels.size(0), labels.size(1)};
+}
+
+/// Mean average precision of scores [N, C] against labels [N, C] in {-1, 0, +1}.
+inline evaluation::MeanAveragePrecision mean_average_precision(
+    const at::Tensor& scores,
+    const at::Tensor& labels,
+    evaluation::ApDefinition definition =
+        evaluation::ApDefinition::kPrecisionAtPositives) {
+  const at::Tensor s = scores.to(at::kCPU, at::kFloat).contiguous();
+  const at::Tensor y = labels.to(at::kCPU, at::kChar).contiguous();
+  return evaluation::mean_average_precision(
+      as_matrix(s), as_label_matrix(y), definition);
+}
+
+}  // namespace trmml::training

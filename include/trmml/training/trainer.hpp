@@ -1,0 +1,556 @@
+#pragma once
+
+#include "trmml/core/random.hpp"
+#include "trmml/functional/pseudo_label.hpp"
+#include "trmml/io/module_weights.hpp"
+#include "trmml/method/method.hpp"
+#include "trmml/method/trm_ml_loss.hpp"
+#include "trmml/modules/pseudo_labeler.hpp"
+#include "trmml/training/checkpoint.hpp"
+#include "trmml/training/ema.hpp"
+#include "trmml/training/evaluate.hpp"
+#include "trmml/training/options.hpp"
+#include "trmml/training/schedule.hpp"
+
+#include <torch/nn/utils/clip_grad.h>
+#include <torch/optim/adamw.h>
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <optional>
+
+namespace trmml::training {
+
+/// What is trained on: frozen features, computed once per view, and the labels that the
+/// protocol left known.
+struct TrainingSet {
+  clip::ImageFeatures features;  ///< of N pictures
+  at::Tensor labels;             ///< int8 [N, C] in {-1, 0, +1}
+  at::Tensor zero_shot;    ///< [N, C] `functional::zero_shot_scores`; for pseudo-labels
+  at::Tensor frozen_text;  ///< [C, D] text of "a photo of a {name}."; for pseudo-labels
+};
+
+/// Pictures of the training pool that are never trained on: the best epoch is chosen on
+/// them.
+struct HeldOutSet {
+  clip::ImageFeatures features;
+  at::Tensor labels;  ///< int8 [n, C]
+};
+
+/// What is known at the end of an epoch.
+struct EpochReport {
+  int64_t epoch = 0;                                   ///< from 0
+  std::vector<std::pair<std::string, double>> losses;  ///< mean of each term
+  double learning_rate = 0.0;                          ///< of the prompts, last step
+  double held_out_mAP = 0.0;                           ///< of the averaged weights
+  double held_out_mAP_raw = 0.0;                       ///< of the weights themselves
+  at::Tensor pseudo_labels;  ///< int8 [N, C] used in this epoch; or undefined
+  double seconds = 0.0;
+};
+
+/// What the program is told and asked while training runs; each may be empty.
+struct TrainerCallbacks {
+  std::function<void(const EpochReport&)> epoch_end;
+  std::function<void(int64_t step, int64_t total)> step_end;
+  std::function<bool()> should_stop;  ///< asked after every step
+};
+
+/// What `Trainer::fit` returns; the method then holds the averaged weights of the best
+/// epoch.
+struct TrainingResult {
+  int64_t epochs = 0;      ///< epochs done
+  int64_t best_epoch = 0;  ///< from 0, by held-out mAP
+  double best_mAP = 0.0;   ///< on the held-out pictures
+};
+
+/// The evidence [N, C] for the unknown labels, by the method as it stands (apply the
+/// averaged weights first); see `functional::relation_evidence`. A method without
+/// category-aware regions has the zero-shot piece only.
+inline at::Tensor gather_evidence(
+    Method& method,
+    const TrainingSet& train,
+    const EvidenceOptions& options = {},
+    int64_t batch_size = 500) {
+  constexpr auto kWhere = "gather_evidence";
+  const c10::NoGradGuard no_grad;
+  check_shape(
+      train.zero_shot,
+      {train.labels.size(0), train.labels.size(1)},
+      kWhere,
+      "zero_shot",
+      "pseudo-labels are estimated from it");
+  const CategoryPrototypeBankImpl* bank = method.prototypes();
+  std::vector<at::Tensor> pieces;
+  if (options.zero_shot() || bank == nullptr) {
+    pieces.push_back(train.zero_shot);
+  }
+  if (bank != nullptr && (options.visual() || options.text())) {
+    const bool was_training = method.is_training();
+    method.eval();
+    const at::Tensor text = method.text_features();
+    std::vector<at::Tensor> visual;
+    std::vector<at::Tensor> relation;
+    for (int64_t i = 0; i < train.labels.size(0); i += batch_size) {
+      const int64_t n = std::min(batch_size, train.labels.size(0) - i);
+      const TrmMlOutput output =
+          method.forward(narrow_features(train.features, i, n), text);
+      visual.push_back(functional::prototype_evidence(
+          output.query_features, bank->visual(), bank->negative()));
+      relation.push_back(functional::text_relation_evidence(
+          output.region_features, train.frozen_text));
+    }
+    method.train(was_training);
+    if (options.visual()) {
+      pieces.push_back(at::cat(visual));
+    }
+    if (options.text()) {
+      pieces.push_back(at::cat(relation));
+    }
+  }
+  return functional::combine_evidence(pieces);
+}
+
+/// Trains a method on frozen features: AdamW, one-cycle schedule, moving average of the
+/// weights, clipped gradients, pseudo-labels at the start of each epoch, early stop,
+/// and the choice of the best epoch on held-out pictures. Only the method's own
+/// parameters are optimised: a frozen tower gets neither gradients nor weight decay.
+///
+/// With a folder, the whole state is written atomically after every epoch (and every
+/// `checkpoint_every` steps); a resumed run goes on bit for bit on one thread. The
+/// order of the pictures depends on seed and epoch only. Reads the global generator
+/// only through the method (dropout), and keeps its state with the rest.
+///
+/// Throws `trmml::Error` naming every term when the loss is not finite, `Interrupted`
+/// when asked to stop, `CheckpointError` when a state does not fit, `c10::ValueError`
+/// for shapes that disagree.
+/// ```
+/// Trainer trainer(model.ptr(), TrmMlLoss(), TrainerOptions().epochs(15));
+/// TrainingResult result = trainer.fit(train, held_out);
+/// ```
+class Trainer {
+ public:
+  Trainer(
+      std::shared_ptr<Method> method,
+      TrmMlLoss loss,
+      const TrainerOptions& options,
+      std::optional<PseudoLabelerOptions> pseudo_labels = std::nullopt)
+      : options_(options),
+        method_(std::move(method)),
+        loss_(std::move(loss)),
+        groups_(method_->parameter_groups()),
+        optimizer_(optimizer_groups()) {
+    TORCH_CHECK_VALUE(
+        options_.epochs() > 0 && options_.batch_size() > 0,
+        "Trainer: expected epochs and batch_size > 0, got ",
+        options_.epochs(),
+        " and ",
+        options_.batch_size());
+    TORCH_CHECK_VALUE(
+        options_.ema_memory() > 0 && options_.ema_memory() < 1,
+        "Trainer: expected ema_memory in (0, 1), got ",
+        options_.ema_memory());
+    if (pseudo_labels) {
+      labeler_ = PseudoLabeler(*pseudo_labels);
+    }
+  }
+
+  TrainingResult fit(
+      const TrainingSet& train,
+      const HeldOutSet& held_out,
+      const TrainerCallbacks& callbacks = {}) {
+    start(train);
+    if (options_.resume() && std::filesystem::exists(state_path())) {
+      load_state();
+    }
+    const int64_t batches = steps_per_epoch(train);
+    while (epoch_ < options_.epochs() && !should_stop_early()) {
+      const auto begin = std::chrono::steady_clock::now();
+      if (step_ == 0) {
+        estimate_pseudo_labels(train);
+      }
+      const at::Tensor order = epoch_order(train.labels.size(0));
+      while (step_ < batches) {
+        train_step(train, order);
+        after_step(batches, callbacks);
+      }
+      EpochReport report = close_epoch(held_out, batches);
+      const std::chrono::duration<double> seconds =
+          std::chrono::steady_clock::now() - begin;
+      report.seconds = seconds.count();
+      save_state();
+      if (callbacks.epoch_end) {
+        callbacks.epoch_end(report);
+      }
+    }
+    const torch::NoGradGuard no_grad;
+    for (size_t i = 0; i < best_.size(); ++i) {
+      at::Tensor parameter = ema_->parameters()[i].second;
+      parameter.copy_(best_[i]);
+    }
+    return {epoch_, best_epoch_, best_mAP_};
+  }
+
+ private:
+  // ---------------------------------------------------------------- one step
+
+  void train_step(const TrainingSet& train, const at::Tensor& order) {
+    const int64_t first = step_ * options_.batch_size();
+    const int64_t n = std::min(options_.batch_size(), order.size(0) - first);
+    const at::Tensor index = order.narrow(0, first, n);
+    const clip::ImageFeatures images{
+        train.features.global.index_select(0, index).to(at::kFloat),
+        train.features.regions.index_select(0, index).to(at::kFloat)};
+    const TrmMlTargets targets = targets_of(train, index);
+
+    const TrmMlOutput output = method_->forward(images);
+    const TrmMlLossTerms terms = loss_->forward(output, targets, method_->prototypes());
+    record(terms);
+    optimizer_.zero_grad();
+    terms.total.backward();
+    torch::nn::utils::clip_grad_norm_(all_parameters(), options_.max_grad_norm());
+    set_learning_rates();
+    optimizer_.step();
+    ema_->update();
+    update_prototypes(output, targets);
+  }
+
+  TrmMlTargets targets_of(const TrainingSet& train, const at::Tensor& index) const {
+    TrmMlTargets targets;
+    targets.labels = train.labels.index_select(0, index);
+    targets.epoch = epoch_;
+    if (pseudo_labels_.defined()) {
+      targets.pseudo_labels = pseudo_labels_.index_select(0, index);
+    }
+    if (soft_targets_.defined()) {
+      targets.soft_targets = soft_targets_.index_select(0, index);
+    }
+    return targets;
+  }
+
+  // After the step: the graph of this batch no longer needs the bank.
+  void update_prototypes(const TrmMlOutput& output, const TrmMlTargets& targets) {
+    CategoryPrototypeBankImpl* bank = method_->prototypes();
+    if (bank == nullptr || (loss_->options.contrastive_weight() == 0 && !labeler_)) {
+      return;
+    }
+    const at::Tensor labels =
+        loss_->options.unknown_labels() == UnknownLabels::kIgnored
+            ? targets.labels
+            : functional::confident_absences(targets.labels, output.region_logits);
+    bank->update(
+        output.query_features.detach(),
+        labels,
+        output.text_features.detach(),
+        output.region_logits.detach().sigmoid());
+  }
+
+  // Throws when the loss is not finite; else adds the terms to the epoch's sums.
+  void record(const TrmMlLossTerms& terms) {
+    const auto named = terms.named();
+    if (!std::isfinite(terms.total.item<double>())) {
+      std::string text;
+      for (const auto& [name, value] : named) {
+        text += fmt::format(
+            "{}{} {}", text.empty() ? "" : ", ", name, value.item<double>());
+      }
+      throw Error(fmt::format(
+          "Trainer: expected a finite loss in epoch {} at step {}, got {} (lower the "
+          "learning rates, or look for broken features)",
+          epoch_,
+          step_,
+          text));
+    }
+    for (const auto& [name, value] : named) {
+      sums_[name] += value.item<double>();
+    }
+  }
+
+  void set_learning_rates() {
+    const int64_t step = epoch_ * steps_ + step_;
+    for (size_t i = 0; i < groups_.size(); ++i) {
+      const OneCyclePoint point = one_cycle(
+          step, options_.epochs() * steps_, max_learning_rate(i), options_.rise());
+      auto& group = static_cast<torch::optim::AdamWOptions&>(
+          optimizer_.param_groups()[i].options());
+      group.lr(point.learning_rate).betas(std::make_tuple(point.momentum, 0.999));
+      if (i == 0) {
+        learning_rate_ = point.learning_rate;
+      }
+    }
+  }
+
+  void after_step(int64_t batches, const TrainerCallbacks& callbacks) {
+    ++step_;
+    const bool stop = callbacks.should_stop && callbacks.should_stop();
+    const bool due =
+        options_.checkpoint_every() > 0 && step_ % options_.checkpoint_every() == 0;
+    if ((due || stop) && step_ < batches) {
+      save_state();
+    }
+    if (callbacks.step_end) {
+      callbacks.step_end(epoch_ * batches + step_, options_.epochs() * batches);
+    }
+    if (stop && step_ < batches) {
+      throw Interrupted(fmt::format(
+          "stopped in epoch {} after step {}{}",
+          epoch_,
+          step_,
+          options_.folder().empty()
+              ? std::string("; no state is saved, because there is no folder for it")
+              : fmt::format(
+                    "; {} is saved, continue with --resume", state_path().string())));
+    }
+  }
+
+  // ---------------------------------------------------------------- one epoch
+
+  // The permutation of (seed, epoch), by sorting: the same on every version of
+  // LibTorch.
+  at::Tensor epoch_order(int64_t n) const {
+    std::mt19937_64 engine(
+        derive_seed(options_.seed(), static_cast<uint64_t>(epoch_), "order"));
+    std::vector<std::pair<uint64_t, int64_t>> keys;
+    for (int64_t i = 0; i < n; ++i) {
+      keys.emplace_back(engine(), i);
+    }
+    std::sort(keys.begin(), keys.end());
+    at::Tensor order = at::empty({n}, at::kLong);
+    for (int64_t i = 0; i < n; ++i) {
+      order.data_ptr<int64_t>()[i] = keys[static_cast<size_t>(i)].second;
+    }
+    return order;
+  }
+
+  void estimate_pseudo_labels(const TrainingSet& train) {
+    if (!labeler_ || epoch_ < options_.pseudo_from_epoch()) {
+      return;
+    }
+    const Ema::Applied averaged(*ema_);
+    const PseudoLabels pseudo = labeler_->forward(
+        gather_evidence(*method_, train, options_.evidence()), train.labels);
+    pseudo_labels_ = pseudo.labels;
+    if (labeler_->options.policy() == PseudoLabelPolicy::kRelationsSoft) {
+      soft_targets_ = pseudo.soft_targets.to(at::kFloat);
+    }
+  }
+
+  EpochReport close_epoch(const HeldOutSet& held_out, int64_t batches) {
+    EpochReport report;
+    report.epoch = epoch_;
+    for (const auto& [name, sum] : sums_) {
+      report.losses.emplace_back(name, sum / static_cast<double>(batches));
+    }
+    report.learning_rate = learning_rate_;
+    report.pseudo_labels = pseudo_labels_;
+    report.held_out_mAP_raw =
+        mean_average_precision(predict(*method_, held_out.features), held_out.labels)
+            .mAP;
+    {
+      const Ema::Applied averaged(*ema_);
+      report.held_out_mAP =
+          mean_average_precision(predict(*method_, held_out.features), held_out.labels)
+              .mAP;
+    }
+    if (best_.empty() || report.held_out_mAP > best_mAP_) {
+      best_mAP_ = report.held_out_mAP;
+      best_epoch_ = epoch_;
+      best_.clear();
+      for (const at::Tensor& average : ema_->average()) {
+        best_.push_back(average.clone());
+      }
+    }
+    sums_.clear();
+    ++epoch_;
+    step_ = 0;
+    return report;
+  }
+
+  bool should_stop_early() const {
+    return options_.patience() > 0 && !best_.empty() &&
+           epoch_ - 1 - best_epoch_ >= options_.patience();
+  }
+
+  // ---------------------------------------------------------------- state
+
+  void start(const TrainingSet& train) {
+    check_labels(
+        train.labels, {train.features.global.size(0), kAnySize}, "Trainer::fit");
+    steps_ = steps_per_epoch(train);
+    NamedParameters named;
+    for (const auto& group : groups_) {
+      for (const at::Tensor& parameter : group.parameters) {
+        named.emplace_back(fmt::format("{:04}", named.size()), parameter);
+      }
+    }
+    const double decay =
+        std::pow(options_.ema_memory(), 1.0 / static_cast<double>(steps_));
+    ema_.emplace(std::move(named), decay);
+    method_->train();
+  }
+
+  int64_t steps_per_epoch(const TrainingSet& train) const {
+    return (train.labels.size(0) + options_.batch_size() - 1) / options_.batch_size();
+  }
+
+  std::filesystem::path state_path() const {
+    return options_.folder() / "last.safetensors";
+  }
+
+  void save_state() const {
+    if (options_.folder().empty()) {
+      return;
+    }
+    io::TensorMap tensors;
+    for (const auto& [name, tensor] : io::module_tensors(*method_)) {
+      tensors["model." + name] = tensor;
+    }
+    for (size_t i = 0; i < ema_->average().size(); ++i) {
+      tensors["ema." + ema_->parameters()[i].first] = ema_->average()[i];
+      if (!best_.empty()) {
+        tensors["best." + ema_->parameters()[i].first] = best_[i];
+      }
+    }
+    save_optimizer(optimizer_, "adamw", tensors);
+    if (pseudo_labels_.defined()) {
+      tensors["pseudo.labels"] = pseudo_labels_;
+    }
+    if (soft_targets_.defined()) {
+      tensors["pseudo.soft_targets"] = soft_targets_;
+    }
+    for (const auto& [name, sum] : sums_) {
+      tensors["sum." + name] = at::full({}, sum, at::kDouble);
+    }
+    tensors["best_mAP"] = at::full({}, best_mAP_, at::kDouble);
+    tensors["generator"] = at::globalContext().defaultGenerator(at::kCPU).get_state();
+    io::write_safetensors(
+        state_path(),
+        tensors,
+        {{"format", "trmml.training.1"},
+         {"epoch", std::to_string(epoch_)},
+         {"step", std::to_string(step_)},
+         {"steps_per_epoch", std::to_string(steps_)},
+         {"epochs", std::to_string(options_.epochs())},
+         {"seed", std::to_string(options_.seed())},
+         {"best_epoch", std::to_string(best_epoch_)}});
+  }
+
+  void load_state() {
+    const io::SafetensorsFile file = io::read_safetensors(state_path());
+    const auto number = [&](const char* key) {
+      return state_number(file.metadata, key, state_path());
+    };
+    const auto expect = [&](const char* key, int64_t expected) {
+      if (number(key) != expected) {
+        throw CheckpointError(fmt::format(
+            "{}: expected the state of a run with {} {}, got {} (resume with the "
+            "options of the run that wrote it)",
+            state_path().string(),
+            key,
+            expected,
+            number(key)));
+      }
+    };
+    expect("epochs", options_.epochs());
+    expect("steps_per_epoch", steps_);
+    expect("seed", static_cast<int64_t>(options_.seed()));
+    io::TensorMap weights;
+    for (const auto& [name, tensor] : file.tensors) {
+      if (name.rfind("model.", 0) == 0) {
+        weights[name.substr(6)] = tensor;
+      } else if (name.rfind("sum.", 0) == 0) {
+        sums_[name.substr(4)] = tensor.item<double>();
+      }
+    }
+    io::load_module(*method_, weights, state_path().string());
+    load_optimizer(optimizer_, "adamw", file.tensors);
+    load_averages(file);
+    const auto find = [&file](const char* name) {
+      const auto found = file.tensors.find(name);
+      return found == file.tensors.end() ? at::Tensor() : found->second.clone();
+    };
+    pseudo_labels_ = find("pseudo.labels");
+    soft_targets_ = find("pseudo.soft_targets");
+    best_mAP_ = find("best_mAP").item<double>();
+    auto generator = at::globalContext().defaultGenerator(at::kCPU);
+    generator.set_state(find("generator"));
+    epoch_ = number("epoch");
+    step_ = number("step");
+    best_epoch_ = number("best_epoch");
+  }
+
+  void load_averages(const io::SafetensorsFile& file) {
+    const torch::NoGradGuard no_grad;
+    best_.clear();
+    for (size_t i = 0; i < ema_->average().size(); ++i) {
+      const std::string& name = ema_->parameters()[i].first;
+      const auto average = file.tensors.find("ema." + name);
+      if (average == file.tensors.end() ||
+          average->second.sizes() != ema_->average()[i].sizes()) {
+        throw CheckpointError(fmt::format(
+            "{}: expected the averaged weights of parameter {} in its shape {}",
+            state_path().string(),
+            name,
+            format_shape(ema_->average()[i].sizes())));
+      }
+      at::Tensor target = ema_->average()[i];
+      target.copy_(average->second);
+      const auto best = file.tensors.find("best." + name);
+      if (best != file.tensors.end()) {
+        best_.push_back(best->second.clone());
+      }
+    }
+  }
+
+  // ---------------------------------------------------------------- optimizer
+
+  double max_learning_rate(size_t group) const {
+    return groups_[group].name == "prompts" ? options_.prompt_learning_rate()
+                                            : options_.matcher_learning_rate();
+  }
+
+  std::vector<torch::optim::OptimizerParamGroup> optimizer_groups() const {
+    std::vector<torch::optim::OptimizerParamGroup> all;
+    for (size_t i = 0; i < groups_.size(); ++i) {
+      const double decay = groups_[i].name == "prompts" ? 0.0 : options_.weight_decay();
+      all.emplace_back(
+          groups_[i].parameters,
+          std::make_unique<torch::optim::AdamWOptions>(
+              torch::optim::AdamWOptions(max_learning_rate(i)).weight_decay(decay)));
+    }
+    return all;
+  }
+
+  std::vector<at::Tensor> all_parameters() const {
+    std::vector<at::Tensor> all;
+    for (const auto& group : groups_) {
+      all.insert(all.end(), group.parameters.begin(), group.parameters.end());
+    }
+    return all;
+  }
+
+  TrainerOptions options_;
+  std::shared_ptr<Method> method_;
+  TrmMlLoss loss_;
+  PseudoLabeler labeler_{nullptr};
+  std::vector<ParameterGroup> groups_;
+  torch::optim::AdamW optimizer_;
+  std::optional<Ema> ema_;
+
+  int64_t steps_ = 0;  // of an epoch
+  int64_t epoch_ = 0;
+  int64_t step_ = 0;  // done in this epoch
+  std::map<std::string, double> sums_;
+  double learning_rate_ = 0.0;
+  at::Tensor pseudo_labels_;
+  at::Tensor soft_targets_;
+  std::vector<at::Tensor> best_;
+  double best_mAP_ = -std::numeric_limits<double>::infinity();
+  int64_t best_epoch_ = 0;
+};
+
+}  // namespace trmml::training

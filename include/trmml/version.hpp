@@ -1,0 +1,3 @@
+#pragma once
+
+#include "trmml/core/version.hpp"

@@ -1,0 +1,209 @@
+#include "trmml/io/atomic_file.hpp"
+
+#include "trmml/core/error.hpp"
+
+#include <fmt/format.h>
+
+#include <atomic>
+#include <cerrno>
+#include <ostream>
+#include <stdexcept>
+#include <streambuf>
+#include <string>
+#include <system_error>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace trmml::io {
+
+namespace {
+
+constexpr size_t kBufferSize = size_t{1} << 18;
+// A temporary's name must stay below the 255 bytes that file systems allow.
+constexpr size_t kNameInTemporary = 200;
+
+[[noreturn]] void
+fail(const std::filesystem::path& path, std::string_view operation, int error) {
+  throw Error(fmt::format(
+      "cannot write '{}': {}: {} (what was there before is unchanged)",
+      path.string(),
+      operation,
+      std::generic_category().message(error)));
+}
+
+/// The folder in which `path` lies, in a form that open() takes.
+std::filesystem::path folder_of(const std::filesystem::path& path) {
+  const std::filesystem::path parent = path.parent_path();
+  return parent.empty() ? std::filesystem::path(".") : parent;
+}
+
+}  // namespace
+
+class AtomicFile::Impl : private std::streambuf {
+ public:
+  explicit Impl(const std::filesystem::path& path) : path_(path), stream_(this) {
+    stream_.exceptions(std::ios::badbit);  // rethrows what the stream buffer throws
+    if (!path_.has_filename()) {
+      throw Error(fmt::format(
+          "cannot write '{}': expected the name of a file, got a folder",
+          path_.string()));
+    }
+    open_temporary();
+    buffer_.reserve(kBufferSize);
+  }
+
+  ~Impl() override {
+    if (descriptor_ >= 0) {
+      ::close(descriptor_);
+    }
+    if (!committed_ && !temporary_.empty()) {
+      ::unlink(temporary_.c_str());
+    }
+  }
+
+  void write(std::string_view bytes) {
+    expect_open("write");
+    if (buffer_.size() + bytes.size() > kBufferSize) {
+      flush();
+    }
+    if (bytes.size() >= kBufferSize) {
+      write_through(bytes);
+    } else {
+      buffer_.append(bytes);
+    }
+  }
+
+  void commit() {
+    expect_open("commit");
+    flush();
+    if (::fsync(descriptor_) != 0) {
+      fail_here("fsync", errno);
+    }
+    const int closed = ::close(descriptor_);
+    descriptor_ = -1;
+    if (closed != 0) {
+      fail_here("close", errno);
+    }
+    if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
+      fail_here("rename", errno);
+    }
+    committed_ = true;
+    sync_folder();
+  }
+
+  std::ostream& stream() { return stream_; }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  void open_temporary() {
+    static std::atomic<unsigned> counter{0};
+    const std::string name = path_.filename().string().substr(0, kNameInTemporary);
+    for (;;) {
+      const std::filesystem::path candidate =
+          folder_of(path_) /
+          fmt::format(".{}.tmp-{}-{}", name, ::getpid(), counter.fetch_add(1));
+      descriptor_ =
+          ::open(candidate.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+      if (descriptor_ >= 0) {
+        temporary_ = candidate;
+        return;
+      }
+      if (errno != EEXIST && errno != EINTR) {  // EEXIST: left by a killed process
+        fail(path_, "open a temporary file in its folder", errno);
+      }
+    }
+  }
+
+  void expect_open(std::string_view operation) const {
+    if (committed_ || failed_) {
+      throw std::logic_error(fmt::format(
+          "AtomicFile::{}: '{}' {}",
+          operation,
+          path_.string(),
+          committed_ ? "is already committed" : "failed before"));
+    }
+  }
+
+  void flush() {
+    write_through(buffer_);
+    buffer_.clear();
+  }
+
+  void write_through(std::string_view bytes) {
+    while (!bytes.empty()) {
+      const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
+      if (written > 0) {
+        bytes.remove_prefix(static_cast<size_t>(written));
+      } else if (written == 0 || errno != EINTR) {
+        fail_here("write", written == 0 ? ENOSPC : errno);
+      }
+    }
+  }
+
+  void sync_folder() {
+    const int folder =
+        ::open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0) {
+      return;  // a folder that may be written but not read: nothing more can be done
+    }
+    ::fsync(folder);  // some file systems do not offer it for folders
+    ::close(folder);
+  }
+
+  [[noreturn]] void fail_here(std::string_view operation, int error) {
+    failed_ = true;
+    fail(path_, operation, error);
+  }
+
+  int_type overflow(int_type character) override {
+    if (!traits_type::eq_int_type(character, traits_type::eof())) {
+      const char byte = traits_type::to_char_type(character);
+      write(std::string_view(&byte, 1));
+    }
+    return traits_type::not_eof(character);
+  }
+
+  std::streamsize xsputn(const char* bytes, std::streamsize count) override {
+    write(std::string_view(bytes, static_cast<size_t>(count)));
+    return count;
+  }
+
+  std::filesystem::path path_;
+  std::filesystem::path temporary_;
+  std::string buffer_;
+  std::ostream stream_;
+  int descriptor_ = -1;
+  bool committed_ = false;
+  bool failed_ = false;
+};
+
+AtomicFile::AtomicFile(const std::filesystem::path& path)
+    : impl_(std::make_unique<Impl>(path)) {}
+
+AtomicFile::~AtomicFile() = default;
+
+void AtomicFile::write(std::string_view bytes) {
+  impl_->write(bytes);
+}
+
+std::ostream& AtomicFile::stream() {
+  return impl_->stream();
+}
+
+void AtomicFile::commit() {
+  impl_->commit();
+}
+
+const std::filesystem::path& AtomicFile::path() const {
+  return impl_->path();
+}
+
+void write_file_atomically(const std::filesystem::path& path, std::string_view bytes) {
+  AtomicFile file(path);
+  file.write(bytes);
+  file.commit();
+}
+
+}  // namespace trmml::io

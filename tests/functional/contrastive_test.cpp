@@ -1,0 +1,204 @@
+#include "trmml/functional/contrastive.hpp"
+
+#include "trmml/functional/prototype.hpp"
+
+#include <ATen/ops/ones.h>
+
+#include <cmath>
+
+#include "reference/functional.hpp"
+#include "support/catch.hpp"
+#include "support/gradcheck.hpp"
+#include "support/tensors.hpp"
+
+namespace f = trmml::functional;
+namespace ref = reference::functional;
+using test::error_of;
+using test::fill;
+using test::fill_labels;
+using test::is_close;
+using test::is_equal;
+using test::numbers;
+using test::states;
+
+TEST_CASE("select_anchors: row-major, positives only") {
+  const at::Tensor x = fill({2, 3, 4}, 1);
+  const f::Anchors anchors = f::select_anchors(x, states({1, -1, 0, 0, 1, 1}, {2, 3}));
+  CHECK(is_equal(anchors.categories, at::tensor({0, 1, 2})));
+  CHECK(is_equal(anchors.features[0], x[0][0]));
+  CHECK(is_equal(anchors.features[1], x[1][1]));
+  CHECK(is_equal(anchors.features[2], x[1][2]));
+}
+
+TEST_CASE("prototype_contrast: by hand") {
+  const at::Tensor prototypes = numbers({2, 0, 0, 3}, {2, 2});
+  const at::Tensor x = numbers({5, 0}, {1, 2});
+  const at::Tensor first = at::tensor({0});
+  CHECK(
+      f::prototype_contrast(x, first, prototypes).item<double>() ==
+      Catch::Approx(std::log(1 + std::exp(-10.0))));
+  CHECK(
+      f::prototype_contrast(x, at::tensor({1}), prototypes, {}, 0.5).item<double>() ==
+      Catch::Approx(2 + std::log(1 + std::exp(-2.0))));
+  // The other category has no prototype: nothing to be apart from.
+  CHECK(
+      f::prototype_contrast(x, first, prototypes, at::tensor({1, 0}).to(at::kBool))
+          .item<double>() == Catch::Approx(0).margin(1e-15));
+}
+
+TEST_CASE("prototype_contrast: against the reference, gradients") {
+  const at::Tensor x = fill({4, 5, 6}, 8);
+  const at::Tensor y = fill_labels({4, 5}, 2);
+  const at::Tensor prototypes = fill({5, 6}, 9);
+  const auto check = [&](const at::Tensor& ready,
+                         const double(&value)[1],
+                         const double(&gradient)[120]) {
+    const at::Tensor leaf = x.clone().requires_grad_();
+    const f::Anchors anchors = f::select_anchors(leaf, y);
+    CHECK(is_equal(
+        anchors.categories, numbers(ref::kAnchors, {anchors.categories.size(0)})));
+    const at::Tensor loss =
+        f::prototype_contrast(anchors.features, anchors.categories, prototypes, ready);
+    loss.backward();
+    CHECK(is_close(loss.detach(), numbers(value, {}), 1e-12));
+    CHECK(is_close(leaf.grad(), numbers(gradient, {4, 5, 6}), 1e-12));
+  };
+  check({}, ref::kContrastAll, ref::kContrastAllGradient);
+  check(
+      at::tensor({1, 1, 0, 1, 1}).to(at::kBool),
+      ref::kContrastReady,
+      ref::kContrastReadyGradient);
+
+  const auto loss = [&](const std::vector<at::Tensor>& in) {
+    const f::Anchors anchors = f::select_anchors(in[0], y);
+    return f::prototype_contrast(anchors.features, anchors.categories, in[1]);
+  };
+  CHECK(test::gradient_error(loss, {x, prototypes}) < 1e-6);
+}
+
+TEST_CASE(
+    "prototype_contrast: no anchor, or none whose category is ready: 0 with a graph") {
+  const at::Tensor x = fill({2, 3, 4}, 1).requires_grad_();
+  const at::Tensor prototypes = fill({3, 4}, 2);
+  const f::Anchors none = f::select_anchors(x, states({0, -1, 0, 0, 0, -1}, {2, 3}));
+  const at::Tensor loss =
+      f::prototype_contrast(none.features, none.categories, prototypes);
+  CHECK(loss.item<double>() == 0);
+  loss.backward();
+  CHECK(x.grad().eq(0).all().item<bool>());
+
+  const f::Anchors one = f::select_anchors(x, states({1, 0, 0, 0, 0, 0}, {2, 3}));
+  const at::Tensor ready = at::tensor({0, 1, 1}).to(at::kBool);
+  const at::Tensor left_out =
+      f::prototype_contrast(one.features, one.categories, prototypes, ready);
+  CHECK(left_out.item<double>() == 0);
+  CHECK(left_out.requires_grad());
+}
+
+TEST_CASE("feature_contrast: reference, pairs by hand, lonely anchors, gradient") {
+  // Two equal anchors of one category and one opposite of another, t = 0.5:
+  // each of the pair: log(1 + exp(-4)); the third has no partner.
+  const at::Tensor x = numbers({1, 0, 1, 0, -1, 0}, {3, 2});
+  const at::Tensor categories = at::tensor({4, 4, 7});
+  CHECK(
+      f::feature_contrast(x, categories, 0.5).item<double>() ==
+      Catch::Approx(std::log(1 + std::exp(-4.0))));
+
+  const f::Anchors anchors =
+      f::select_anchors(fill({4, 5, 6}, 8), fill_labels({4, 5}, 2));
+  CHECK(is_close(
+      f::feature_contrast(anchors.features, anchors.categories),
+      numbers(ref::kFeatureContrast, {}),
+      1e-12));
+  const auto loss = [&](const std::vector<at::Tensor>& in) {
+    return f::feature_contrast(in[0], anchors.categories);
+  };
+  CHECK(test::gradient_error(loss, {anchors.features}) < 1e-6);
+
+  const at::Tensor lonely = fill({3, 2}, 1).requires_grad_();
+  const at::Tensor none = f::feature_contrast(lonely, at::tensor({0, 1, 2}));
+  CHECK(none.item<double>() == 0);
+  CHECK(none.requires_grad());
+  CHECK(
+      f::feature_contrast(fill({0, 2}, 1), at::tensor(std::vector<int64_t>{}))
+          .item<double>() == 0);
+}
+
+TEST_CASE("contrastive: messages") {
+  const at::Tensor x = fill({3, 4}, 1);
+  const at::Tensor c = at::tensor({0, 1, 1});
+  CHECK(
+      error_of<c10::ValueError>([&] {
+        f::prototype_contrast(x, c, fill({2, 5}, 1));
+      }) ==
+      "functional::prototype_contrast: expected prototypes of shape [*, 4], got [2, "
+      "5]");
+  CHECK(error_of<c10::ValueError>([&] {
+          f::prototype_contrast(x, c, fill({2, 4}, 1), {}, 0);
+        }) == "functional::prototype_contrast: expected temperature > 0, got 0");
+  CHECK(
+      error_of<c10::ValueError>([&] { f::feature_contrast(x, at::tensor({0})); }) ==
+      "functional::feature_contrast: expected categories of shape [3], got [1]");
+}
+
+TEST_CASE("prototypes: by hand") {
+  // Two images of category 0, (3, 4) and (6, 8): mean direction (0.6, 0.8).
+  const at::Tensor x = numbers({3, 4, 1, 0, 6, 8, 1, 0}, {2, 2, 2});
+  const f::CategorySums seen = f::category_sums(x, states({1, 0, 1, 0}, {2, 2}));
+  CHECK(is_close(seen.sums, numbers({1.2, 1.6, 0, 0}, {2, 2}), 1e-12));
+  CHECK(is_equal(seen.counts, numbers({2, 0}, {2})));
+
+  const at::Tensor zero = at::zeros({2, 2}, at::kDouble);
+  const at::Tensor nothing = at::zeros({2}, at::kBool);
+  const f::Prototypes first = f::update_prototypes({zero, nothing}, seen);
+  CHECK(is_close(first.values, numbers({0.6, 0.8, 0, 0}, {2, 2}), 1e-12));
+  CHECK(is_equal(first.ready, at::tensor({1, 0})));
+
+  // Then (1, 0): norm(0.9 (0.6, 0.8) + 0.1 (1, 0)) = (0.64, 0.72) / |.|.
+  const f::CategorySums next{numbers({5, 0, 0, 0}, {2, 2}), numbers({5, 0}, {2})};
+  const f::Prototypes second = f::update_prototypes(first, next);
+  const double length = std::sqrt(0.64 * 0.64 + 0.72 * 0.72);
+  CHECK(
+      is_close(second.values[0], numbers({0.64 / length, 0.72 / length}, {2}), 1e-12));
+
+  // Nothing seen: nothing changes.
+  const f::CategorySums none{zero, at::zeros({2}, at::kDouble)};
+  const f::Prototypes same = f::update_prototypes(second, none);
+  CHECK(is_equal(same.values, second.values));
+  CHECK(is_equal(same.ready, second.ready));
+}
+
+TEST_CASE(
+    "prototypes: three updates against the reference; a split batch is the same") {
+  f::Prototypes whole{at::zeros({5, 6}, at::kDouble), at::zeros({5}, at::kBool)};
+  f::Prototypes split = whole;
+  for (int64_t step = 0; step < 3; ++step) {
+    const at::Tensor x = fill({4, 5, 6}, 20 + step);
+    const at::Tensor y = fill_labels({4, 5}, 3 + step);
+    y.select(1, 3).zero_();
+    if (step < 1) {
+      y.select(1, 4).zero_();
+    }
+    whole = f::update_prototypes(whole, f::category_sums(x, y.gt(0)));
+    // Two ranks of two images each, summed as an all-reduce would.
+    const f::CategorySums a =
+        f::category_sums(x.narrow(0, 0, 2), y.narrow(0, 0, 2).gt(0));
+    const f::CategorySums b =
+        f::category_sums(x.narrow(0, 2, 2), y.narrow(0, 2, 2).gt(0));
+    split = f::update_prototypes(split, {a.sums + b.sums, a.counts + b.counts});
+  }
+  CHECK(is_close(whole.values, numbers(ref::kPrototypes, {5, 6}), 1e-12));
+  CHECK(is_equal(whole.ready, numbers(ref::kReady, {5})));
+  CHECK(is_close(split.values, whole.values, 1e-12));
+}
+
+TEST_CASE("prototypes: messages") {
+  const f::Prototypes bank{fill({2, 3}, 1), at::ones({2}, at::kBool)};
+  CHECK(
+      error_of<c10::ValueError>([&] {
+        f::update_prototypes(bank, {fill({3, 3}, 1), fill({3}, 1)});
+      }) == "functional::update_prototypes: expected sums of shape [2, 3], got [3, 3]");
+  CHECK(error_of<c10::ValueError>([&] {
+          f::update_prototypes(bank, {fill({2, 3}, 1), fill({2}, 1)}, 1.5);
+        }) == "functional::update_prototypes: expected momentum in [0, 1], got 1.5");
+}

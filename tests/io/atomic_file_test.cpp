@@ -1,0 +1,243 @@
+#include "trmml/io/atomic_file.hpp"
+
+#include "trmml/core/error.hpp"
+
+#include <csignal>
+#include <functional>
+#include <ostream>
+#include <stdexcept>
+#include <string>
+
+#include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+using support::read_bytes;
+using support::TemporaryFolder;
+using support::write_bytes;
+using trmml::io::AtomicFile;
+using trmml::io::write_file_atomically;
+
+namespace {
+
+std::string error_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const trmml::Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+/// While it lives, no file of this process may grow beyond `bytes`.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit limit{bytes, before_.rlim_max};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FileSizeLimit() {
+    ::setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, handler_);
+  }
+
+ private:
+  rlimit before_{};
+  void (*handler_)(int);
+};
+
+}  // namespace
+
+TEST_CASE("a file appears complete and leaves nothing beside it") {
+  const TemporaryFolder folder;
+  const std::string large(1'000'003, 'x');
+  for (const std::string& bytes : {std::string(), std::string("a\0b\n", 4), large}) {
+    write_file_atomically(folder / "file", bytes);
+    CHECK(read_bytes(folder / "file") == bytes);
+    CHECK(folder.names() == std::vector<std::string>{"file"});
+  }
+}
+
+TEST_CASE("many small pieces and large ones keep their order") {
+  const TemporaryFolder folder;
+  AtomicFile file(folder / "file");
+  std::string expected;
+  for (int i = 0; i < 20'000; ++i) {
+    const std::string piece = std::to_string(i) + std::string(i % 40, ' ');
+    file.write(piece);
+    expected += piece;
+  }
+  const std::string large(700'000, 'y');
+  file.write(large);
+  file.write("end");
+  CHECK_FALSE(std::filesystem::exists(folder / "file"));
+  file.commit();
+  CHECK(read_bytes(folder / "file") == expected + large + "end");
+  CHECK(file.path() == folder / "file");
+}
+
+TEST_CASE("the stream writes to the same file") {
+  const TemporaryFolder folder;
+  AtomicFile file(folder / "file");
+  file.write("a");
+  file.stream() << "b" << 12 << 'c' << std::endl;
+  file.write("d");
+  file.stream().put('e');
+  file.commit();
+  CHECK(read_bytes(folder / "file") == "ab12c\nde");
+}
+
+TEST_CASE("without commit the file that was there stays") {
+  const TemporaryFolder folder;
+  write_bytes(folder / "file", "old");
+  {
+    AtomicFile file(folder / "file");
+    file.write("new");
+    CHECK(folder.names().size() == 2);
+  }
+  CHECK(read_bytes(folder / "file") == "old");
+  CHECK(folder.names() == std::vector<std::string>{"file"});
+}
+
+TEST_CASE("the temporary has the documented name, also for names of full length") {
+  const TemporaryFolder folder;
+  const AtomicFile file(folder / "model.bin");
+  const std::string prefix = ".model.bin.tmp-" + std::to_string(::getpid()) + "-";
+  CHECK(folder.names().front().substr(0, prefix.size()) == prefix);
+
+  const std::string longest(255, 'n');
+  write_file_atomically(folder / longest, "x");
+  CHECK(read_bytes(folder / longest) == "x");
+}
+
+TEST_CASE("two writers of one file do not meet") {
+  const TemporaryFolder folder;
+  AtomicFile first(folder / "file");
+  AtomicFile second(folder / "file");
+  first.write("first");
+  second.write("second");
+  second.commit();
+  first.commit();
+  CHECK(read_bytes(folder / "file") == "first");
+}
+
+TEST_CASE("a path without a folder is relative to the working directory") {
+  const TemporaryFolder folder;
+  const std::filesystem::path before = std::filesystem::current_path();
+  std::filesystem::current_path(folder.path());
+  write_file_atomically("plain", "x");
+  std::filesystem::current_path(before);
+  CHECK(read_bytes(folder / "plain") == "x");
+}
+
+TEST_CASE("permissions follow the umask") {
+  const TemporaryFolder folder;
+  const mode_t before = ::umask(027);
+  write_file_atomically(folder / "file", "x");
+  ::umask(before);
+  const auto permissions = std::filesystem::status(folder / "file").permissions();
+  CHECK(static_cast<unsigned>(permissions) == 0640u);
+}
+
+TEST_CASE("an error names path, operation and reason") {
+  const TemporaryFolder folder;
+  const std::string missing = (folder / "missing/file").string();
+  CHECK(
+      error_of([&] { write_file_atomically(missing, "x"); }) ==
+      "cannot write '" + missing +
+          "': open a temporary file in its folder: No such file or directory (what was "
+          "there before is unchanged)");
+  CHECK(
+      error_of([&] { write_file_atomically(folder.path().string() + "/", "x"); }) ==
+      "cannot write '" + folder.path().string() +
+          "/': expected the name of a file, got a folder");
+  std::filesystem::create_directory(folder / "taken");
+  write_bytes(folder / "taken/inside", "x");
+  CHECK(
+      error_of([&] { write_file_atomically(folder / "taken", "x"); }) ==
+      "cannot write '" + (folder / "taken").string() +
+          "': rename: Is a directory (what was there before is unchanged)");
+  CHECK(folder.names() == std::vector<std::string>{"taken"});
+}
+
+TEST_CASE("a folder that may not be written is an error") {
+  if (::geteuid() == 0) {
+    return;  // the superuser may write everywhere
+  }
+  const TemporaryFolder folder;
+  std::filesystem::permissions(
+      folder.path(),
+      std::filesystem::perms::owner_read | std::filesystem::perms::owner_exec);
+  CHECK(error_of([&] {
+          write_file_atomically(folder / "file", "x");
+        }).find("Permission denied") != std::string::npos);
+  std::filesystem::permissions(folder.path(), std::filesystem::perms::owner_all);
+}
+
+TEST_CASE("a disk that fills up leaves the old file and no temporary") {
+  const TemporaryFolder folder;
+  write_bytes(folder / "file", "old");
+  const std::string expected =
+      "cannot write '" + (folder / "file").string() +
+      "': write: File too large (what was there before is unchanged)";
+  std::string whole, streamed, in_commit;
+  bool refused = false;
+  {
+    const FileSizeLimit limit(4096);
+    // One byte more than fits: the first write is short, the second fails.
+    whole = error_of(
+        [&] { write_file_atomically(folder / "file", std::string(1 << 20, 'x')); });
+    streamed = error_of([&] {
+      AtomicFile file(folder / "file");
+      file.stream() << std::string(1 << 20, 'x');
+    });
+    AtomicFile file(folder / "file");
+    file.write(std::string(4097, 'x'));
+    in_commit = error_of([&] { file.commit(); });
+    try {
+      file.commit();
+    } catch (const std::logic_error&) {
+      refused = true;
+    }
+  }
+  CHECK(whole == expected);
+  CHECK(streamed == expected);
+  CHECK(in_commit == expected);
+  CHECK(refused);
+  CHECK(read_bytes(folder / "file") == "old");
+  CHECK(folder.names() == std::vector<std::string>{"file"});
+}
+
+TEST_CASE("after commit nothing more can be written") {
+  const TemporaryFolder folder;
+  AtomicFile file(folder / "file");
+  file.commit();
+  CHECK_THROWS_AS(file.write("x"), std::logic_error);
+  CHECK_THROWS_AS(file.commit(), std::logic_error);
+  CHECK(read_bytes(folder / "file").empty());
+}
+
+TEST_CASE("a process that is killed while it writes leaves a complete file") {
+  const TemporaryFolder folder;
+  const std::filesystem::path path = folder / "file";
+  const size_t size = 600'000;
+  write_file_atomically(path, std::string(size, 'a'));
+  for (int run = 0; run < 30; ++run) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      for (char letter = 'a';; letter = letter == 'z' ? 'a' : letter + 1) {
+        write_file_atomically(path, std::string(size, letter));
+      }
+    }
+    ::usleep(static_cast<useconds_t>(500 + 397 * run));
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    const std::string bytes = read_bytes(path);
+    REQUIRE(bytes.size() == size);
+    REQUIRE(bytes.find_first_not_of(bytes[0]) == std::string::npos);
+  }
+}
