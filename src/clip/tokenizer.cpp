@@ -38,8 +38,7 @@ constexpr char32_t kReplacement = 0xFFFD;
 constexpr char32_t kLongS = 0x17F;
 constexpr char32_t kIotaBelow = 0x345;
 
-// ---- UTF-8
-// ----------------------------------------------------------------------------
+// ---- UTF-8 ----
 
 void append_utf8(std::string& bytes, char32_t point) {
   std::array<utf8proc_uint8_t, 4> buffer;
@@ -111,8 +110,7 @@ std::u32string from_utf8(std::string_view bytes) {
   return points;
 }
 
-// ---- Unicode classes
-// ------------------------------------------------------------------
+// ---- Unicode classes ----
 
 utf8proc_category_t category(char32_t point) {
   return utf8proc_category(static_cast<utf8proc_int32_t>(point));
@@ -141,8 +139,7 @@ bool is_space(char32_t point) {
          point == 0x202F || point == 0x205F || point == 0x3000;
 }
 
-// ---- HTML references
-// ------------------------------------------------------------------
+// ---- HTML references ----
 
 // Names and code points of HTML 4; HTML takes the first group without its ';' too.
 constexpr std::string_view kEntitiesWithoutSemicolon =
@@ -302,8 +299,7 @@ std::u32string unescape_html(std::u32string_view text) {
   return result;
 }
 
-// ---- Cleaning
-// -------------------------------------------------------------------------
+// ---- Cleaning ----
 
 std::u32string compose(std::u32string points) {
   const bool may_change = std::any_of(
@@ -408,8 +404,7 @@ std::u32string clean(std::string_view text) {
   return to_lower(collapse_spaces(compose(std::move(points))));
 }
 
-// ---- Words
-// ----------------------------------------------------------------------------
+// ---- Words ----
 
 /// Whether `text` has `pattern` (small ASCII letters) at `begin`.
 bool has_at(std::u32string_view text, size_t begin, std::string_view pattern) {
@@ -474,8 +469,7 @@ void for_each_word(std::u32string_view text, const Visit& visit) {
   }
 }
 
-// ---- Symbols
-// --------------------------------------------------------------------------
+// ---- Symbols ----
 
 /// CLIP's order of the 256 bytes: those that print in Latin-1 first.
 struct ByteTable {
@@ -601,8 +595,7 @@ class Symbols {
 
 }  // namespace
 
-// ---- Tokenizer
-// ------------------------------------------------------------------------
+// ---- Tokenizer ----
 
 struct Tokenizer::Vocabulary {
   std::vector<Merge> merges;
@@ -799,13 +792,17 @@ std::optional<Merge> parse_merge(std::string_view line) {
 /// For messages: what comes from outside, short and without control characters.
 std::string shown(std::string_view text) {
   constexpr size_t kShown = 60;
-  std::string result(text.substr(0, kShown));
+  size_t size = std::min(text.size(), kShown);
+  while (size > 0 && size < text.size() && (text[size] & 0xC0) == 0x80) {
+    --size;  // not within a character
+  }
+  std::string result(text.substr(0, size));
   std::replace_if(
       result.begin(),
       result.end(),
       [](char byte) { return static_cast<unsigned char>(byte) < 0x20; },
       '?');
-  return "'" + result + (text.size() > kShown ? "...'" : "'");
+  return "'" + result + (size < text.size() ? "...'" : "'");
 }
 
 }  // namespace
@@ -934,8 +931,7 @@ const std::vector<Merge>& Tokenizer::merges() const {
   return vocabulary_->merges;
 }
 
-// ---- Learning
-// -------------------------------------------------------------------------
+// ---- Learning ----
 
 namespace {
 
@@ -964,7 +960,7 @@ class PairCounter {
     }
   }
 
-  /// The most frequent pair that makes a new token; count 0 when there is none.
+  /// The most frequent pair; count 0 when there is none.
   Pair best(const Symbols& symbols) const {
     Pair best{0, 0, 0};
     const auto names = [&symbols](const Pair& pair) {
@@ -973,9 +969,8 @@ class PairCounter {
     for (const auto& [key, entry] : pairs_) {
       const Pair pair{
           static_cast<int32_t>(key >> 32), static_cast<int32_t>(key), entry.count};
-      if (pair.count > 0 && pair.count >= best.count &&
-          (pair.count > best.count || names(pair) < names(best)) &&
-          !symbols.find(symbols.name(pair.first) + symbols.name(pair.second))) {
+      if (pair.count > best.count ||
+          (pair.count == best.count && names(pair) < names(best))) {
         best = pair;
       }
     }

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <stb/stb_image_write.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <stdexcept>
 

@@ -374,6 +374,6 @@ TEST_CASE("ModifiedResNet: prints its options", "[clip]") {
   ModifiedResNet(small_options())->pretty_print(stream);
   CHECK(
       stream.str() ==
-      "trmml::clip::ModifiedResNet(embed_dim=8, width=8, layers=2 1 1 2, heads=4, "
+      "trmml::clip::ModifiedResNet(embed_dim=8, width=8, layers=[2, 1, 1, 2], heads=4, "
       "input_resolution=64)");
 }

@@ -161,6 +161,11 @@ TEST_CASE("prototypes: by hand") {
   CHECK(
       is_close(second.values[0], numbers({0.64 / length, 0.72 / length}, {2}), 1e-12));
 
+  // Momentum 1 keeps the first value for ever.
+  const f::Prototypes kept = f::update_prototypes({zero, nothing}, seen, 1);
+  CHECK(is_close(kept.values, first.values, 1e-12));
+  CHECK(is_close(f::update_prototypes(kept, next, 1).values, first.values, 1e-12));
+
   // Nothing seen: nothing changes.
   const f::CategorySums none{zero, at::zeros({2}, at::kDouble)};
   const f::Prototypes same = f::update_prototypes(second, none);

@@ -424,6 +424,7 @@ TEST_CASE("strides, views and gradients are written as plain values") {
       {"expanded", base.select(1, 0).unsqueeze(1).expand({3, 5})},
       {"leaf", base.clone().requires_grad_(true)},
       {"negated", at::imag(complex.conj())},
+      {"negative view", at::_neg_view(base)},
   };
   write_safetensors(folder / "file", tensors);
   const TensorMap back = read_safetensors(folder / "file").tensors;

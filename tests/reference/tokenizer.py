@@ -94,20 +94,17 @@ def learn(texts, n):
     counts = collections.Counter(
         spell(w) for t in texts for w in words(t) if w not in SPECIAL
     )
-    known = {*BYTES.values(), *(c + "</w>" for c in BYTES.values())}
     merges = []
     while len(merges) < n:
         pairs = collections.Counter()
         for symbols, count in counts.items():
             for pair in zip(symbols, symbols[1:]):
                 pairs[pair] += count
-        pairs = {p: c for p, c in pairs.items() if p[0] + p[1] not in known}
         if not pairs:
             break
         key = lambda p: (-pairs[p], p[0].encode(), p[1].encode())
         pair = min(pairs, key=key)
         merges.append(pair)
-        known.add(pair[0] + pair[1])
         merged = collections.Counter()
         for symbols, count in counts.items():
             merged[merge(symbols, pair)] += count

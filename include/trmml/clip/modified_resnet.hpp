@@ -315,7 +315,8 @@ inline torch::Tensor AttentionPoolImpl::forward(const torch::Tensor& map) {
   x = torch::cat({x.mean(1, /*keepdim=*/true), x}, 1) +
       resize_positions(positional_embedding, map.size(2), map.size(3));  // [B, R+1, w]
   const torch::Tensor q = q_proj(x.select(1, 0)).view({images, heads_, d});
-  // <q, W_k x + b_k> = <W_k' q, x> + <q, b_k>, head by head
+  // <q, W_k x + b_k> = <W_k' q, x> + <q, b_k>, head by head. (The softmax cancels the
+  // second term; with it k_proj.bias has a gradient, a zero one, like everyone.)
   const torch::Tensor q_heads = q.transpose(0, 1);  // [heads, B, d]
   const torch::Tensor to_x =
       torch::bmm(q_heads, k_proj->weight.view({heads_, d, width_})).transpose(0, 1);
@@ -383,7 +384,8 @@ inline void ModifiedResNetImpl::reset_parameters() {
 
 inline void ModifiedResNetImpl::pretty_print(std::ostream& stream) const {
   stream << "trmml::clip::ModifiedResNet(embed_dim=" << options.embed_dim()
-         << ", width=" << options.width() << ", layers=" << options.layers()
+         << ", width=" << options.width()
+         << ", layers=" << at::IntArrayRef(options.layers())
          << ", heads=" << options.heads()
          << ", input_resolution=" << options.input_resolution() << ")";
 }

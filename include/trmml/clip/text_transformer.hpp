@@ -132,6 +132,17 @@ class TextTransformerImpl : public torch::nn::Cloneable<TextTransformerImpl> {
   torch::Tensor project(const torch::Tensor& end_tokens);
   void check_ids(const torch::Tensor& ids, std::string_view where) const;
   void check_prompts(const Prompts& prompts) const;
+  torch::Tensor prompt_block(
+      ResidualAttentionBlockImpl& block,
+      const torch::Tensor& x,
+      const detail::PromptLayout& layout,
+      const torch::Tensor& common_mask,
+      const torch::Tensor& own_mask);
+  torch::Tensor last_prompt_block(
+      ResidualAttentionBlockImpl& block,
+      const torch::Tensor& x,
+      const detail::PromptLayout& layout,
+      const torch::Tensor& end_mask);
 };
 
 TORCH_MODULE(TextTransformer);
@@ -306,10 +317,9 @@ inline torch::Tensor scatter_heads(
 
 /// Attention of own tokens to the common tokens and to those of their own category.
 ///
-/// Shapes: queries [P, N, w] packed as `slots` says; common keys and values
-/// [2, P * heads, S, d]; own keys and values [2, P * heads * G, K, d]; mask [G, Q, S +
-/// K]
-/// -> [P, N, w].
+/// Shapes: queries [P, N, w] packed as `slots` says; keys and values, the common ones
+/// [2, P * heads, S, d], the own ones [2, P * heads * G, K, d]; mask [G, Q, S + K].
+/// Returns [P, N, w].
 inline torch::Tensor attend_own(
     const torch::Tensor& queries,
     const torch::Tensor& common,
@@ -369,57 +379,74 @@ inline torch::Tensor TextTransformerImpl::forward(const Prompts& prompts) {
   check_prompts(prompts);
   const int64_t n_prompts = prompts.n_prompts();
   const int64_t n_common = prompts.n_common();
-  const int64_t heads = options.heads();
-  const detail::PromptLayout layout = detail::make_prompt_layout(prompts);
   const auto numbers = prompts.common.options().requires_grad(false);
-  const torch::Tensor common_mask = detail::causal_mask(n_common, numbers);
-  const torch::Tensor mask =
-      detail::prompt_mask(layout.tokens, layout.tokens, n_common, numbers);
-
+  const detail::PromptLayout layout = detail::make_prompt_layout(prompts);
   const torch::Tensor own =
       prompts.own + positional_embedding.index_select(0, layout.own_positions);
   torch::Tensor x = torch::cat(
       {prompts.common + positional_embedding.slice(0, 0, n_common),
        own.expand({n_prompts, -1, -1})},
       1);  // [P, S + T, w]
-
-  for (int64_t i = 0; i + 1 < options.layers(); ++i) {
-    auto& block = transformer->block(i);
-    const torch::Tensor qkv = block.attn->project(block.ln_1(x), 0, 2);
-    const torch::Tensor common =
-        detail::split_heads(qkv.slice(1, 0, n_common), 3, heads);  // [3, P*heads, S, d]
-    const torch::Tensor mine = qkv.slice(1, n_common);             // [P, T, 3 w]
-    const torch::Tensor own_kv =
-        detail::gather_heads(mine.slice(2, options.width()), layout.tokens, 2, heads);
-    torch::Tensor attended = detail::attend_own(
-        mine.slice(2, 0, options.width()),
-        common.slice(0, 1),
-        own_kv,
-        mask,
-        layout.tokens,
-        heads);
-    if (n_common > 0) {
-      const torch::Tensor shared =
-          block.attn->attend(common[0], common[1], common[2], common_mask);
-      attended = torch::cat({detail::merge_heads(shared, heads), attended}, 1);
+  if (options.layers() > 1) {
+    const torch::Tensor common_mask = detail::causal_mask(n_common, numbers);
+    const torch::Tensor own_mask =
+        detail::prompt_mask(layout.tokens, layout.tokens, n_common, numbers);
+    for (int64_t i = 0; i + 1 < options.layers(); ++i) {
+      x = prompt_block(transformer->block(i), x, layout, common_mask, own_mask);
     }
-    x = x + block.attn->out_proj(attended);
-    x = x + block.mlp(block.ln_2(x));
   }
+  const torch::Tensor end_mask =
+      detail::prompt_mask(layout.ends, layout.tokens, n_common, numbers);
+  return project(last_prompt_block(transformer->last(), x, layout, end_mask));
+}
 
-  auto& last = transformer->last();
-  const torch::Tensor h = last.ln_1(x);
-  const torch::Tensor kv = last.attn->project(h, 1, 2);
-  const torch::Tensor end_rows = layout.end_rows + n_common;
+inline torch::Tensor TextTransformerImpl::prompt_block(
+    ResidualAttentionBlockImpl& block,
+    const torch::Tensor& x,
+    const detail::PromptLayout& layout,
+    const torch::Tensor& common_mask,
+    const torch::Tensor& own_mask) {
+  const int64_t heads = options.heads();
+  const int64_t n_common = common_mask.size(0);
+  const torch::Tensor qkv = block.attn->project(block.ln_1(x), 0, 2);
+  const torch::Tensor common =
+      detail::split_heads(qkv.slice(1, 0, n_common), 3, heads);  // [3, P*heads, S, d]
+  const torch::Tensor own = qkv.slice(1, n_common);              // [P, T, 3 w]
+  torch::Tensor attended = detail::attend_own(
+      own.slice(2, 0, options.width()),
+      common.slice(0, 1),
+      detail::gather_heads(own.slice(2, options.width()), layout.tokens, 2, heads),
+      own_mask,
+      layout.tokens,
+      heads);  // [P, T, w]
+  if (n_common > 0) {
+    const torch::Tensor shared =
+        block.attn->attend(common[0], common[1], common[2], common_mask);
+    attended = torch::cat({detail::merge_heads(shared, heads), attended}, 1);
+  }
+  const torch::Tensor y = x + block.attn->out_proj(attended);
+  return y + block.mlp(block.ln_2(y));  // [P, S + T, w]
+}
+
+inline torch::Tensor TextTransformerImpl::last_prompt_block(
+    ResidualAttentionBlockImpl& block,
+    const torch::Tensor& x,
+    const detail::PromptLayout& layout,
+    const torch::Tensor& end_mask) {
+  const int64_t heads = options.heads();
+  const int64_t n_common = end_mask.size(2) - layout.tokens.per_group;
+  const torch::Tensor end_rows = layout.end_rows + n_common;  // [C]
+  const torch::Tensor h = block.ln_1(x);
+  const torch::Tensor kv = block.attn->project(h, 1, 2);  // [P, S + T, 2 w]
   const torch::Tensor attended = detail::attend_own(
-      last.attn->project(h.index_select(1, end_rows), 0, 0),
+      block.attn->project(h.index_select(1, end_rows), 0, 0),
       detail::split_heads(kv.slice(1, 0, n_common), 2, heads),
       detail::gather_heads(kv.slice(1, n_common), layout.tokens, 2, heads),
-      detail::prompt_mask(layout.ends, layout.tokens, n_common, numbers),
+      end_mask,
       layout.ends,
-      heads);  // [P, C, w]
-  const torch::Tensor y = x.index_select(1, end_rows) + last.attn->out_proj(attended);
-  return project(y + last.mlp(last.ln_2(y)));  // [P, C, D]
+      heads);
+  const torch::Tensor y = x.index_select(1, end_rows) + block.attn->out_proj(attended);
+  return y + block.mlp(block.ln_2(y));  // [P, C, w]
 }
 
 inline torch::Tensor TextTransformerImpl::project(const torch::Tensor& end_tokens) {

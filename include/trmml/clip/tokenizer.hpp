@@ -111,8 +111,7 @@ class Tokenizer {
 /// Texts are cleaned and cut as `Tokenizer` does. Then, up to `n_merges` (>= 0) times,
 /// the most frequent pair of neighbouring symbols within words becomes one; of several
 /// the one whose symbols come first in the order of their bytes, so that equal texts
-/// give equal merges in any order. A pair that would make a token which exists is
-/// passed over. Fewer come back when no pair is left.
+/// give equal merges in any order. Fewer come back when no pair is left.
 ///
 /// Example:
 /// ```

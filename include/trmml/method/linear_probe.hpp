@@ -29,7 +29,8 @@ struct LinearProbeOptions {
 ///
 /// Shapes (N pictures, F features): fit(features [N, F], labels [N, C] in {-1, 0, +1});
 /// scores(features [n, F]) -> [n, C] logits. Deterministic. Throws `c10::ValueError`
-/// for wrong shapes and labels, and when known labels are asked for and none is known.
+/// for wrong shapes and labels, for features that hold NaN or infinity, and when known
+/// labels are asked for and none is known.
 /// ```
 /// LinearProbe probe;
 /// probe.fit(features.global, labels);
@@ -42,6 +43,9 @@ class LinearProbe {
   void fit(const at::Tensor& features, const at::Tensor& labels) {
     check_shape(features, {kAnySize, kAnySize}, "LinearProbe::fit", "features");
     check_labels(labels, {features.size(0), kAnySize}, "LinearProbe::fit");
+    TORCH_CHECK_VALUE(
+        features.isfinite().all().item<bool>(),
+        "LinearProbe::fit: expected finite features, got NaN or infinity");
     mean_ = features.mean(0);
     deviation_ = features.std(0) + 1e-6;
     const at::Tensor x = standardised(features);

@@ -50,11 +50,17 @@ struct ClipPretrainingOptions {
 /// \f] with the scale s learned and kept in [1, 100].
 ///
 /// Draws no random numbers: with the same weights, batches and one thread, the same
-/// weights come out.
+/// weights come out. Throws `c10::ValueError` for options out of range.
 class ClipPretraining {
  public:
   ClipPretraining(clip::ClipModel model, const ClipPretrainingOptions& options)
       : options_(options), model_(std::move(model)), optimizer_(groups()) {
+    TORCH_CHECK_VALUE(
+        options_.steps() > 0 && options_.warmup() >= 0,
+        "ClipPretraining: expected steps > 0 and warmup >= 0, got ",
+        options_.steps(),
+        " and ",
+        options_.warmup());
     model_->train();
   }
 

@@ -16,12 +16,16 @@ struct OneCyclePoint {
 /// learning rate goes from max / 25 to max while the momentum falls from 0.95 to 0.85;
 /// then the learning rate falls to max / 250,000 and the momentum returns.
 ///
-/// `step` in [0, total_steps), `rise` in (0, 1). A run of one step uses the maximum.
+/// `step` in [0, total_steps), `rise` in (0, 1). A run of one step uses the maximum
+/// (where `OneCycleLR` uses the minimum).
 inline OneCyclePoint one_cycle(
     int64_t step,
     int64_t total_steps,
     double max_learning_rate,
     double rise = 0.2) {
+  if (total_steps <= 1) {
+    return {max_learning_rate, 0.85};
+  }
   const double first = max_learning_rate / 25.0;
   const double last = first / 1e4;
   const double peak = rise * static_cast<double>(total_steps) - 1.0;

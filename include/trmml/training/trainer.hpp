@@ -17,12 +17,18 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <filesystem>
 #include <functional>
 #include <limits>
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 namespace trmml::training {
 
@@ -78,18 +84,26 @@ inline at::Tensor gather_evidence(
     int64_t batch_size = 500) {
   constexpr auto kWhere = "gather_evidence";
   const c10::NoGradGuard no_grad;
-  check_shape(
-      train.zero_shot,
-      {train.labels.size(0), train.labels.size(1)},
-      kWhere,
-      "zero_shot",
-      "pseudo-labels are estimated from it");
   const CategoryPrototypeBankImpl* bank = method.prototypes();
   std::vector<at::Tensor> pieces;
   if (options.zero_shot() || bank == nullptr) {
+    check_shape(
+        train.zero_shot,
+        {train.labels.size(0), train.labels.size(1)},
+        kWhere,
+        "zero_shot",
+        "pseudo-labels are estimated from it");
     pieces.push_back(train.zero_shot);
   }
   if (bank != nullptr && (options.visual() || options.text())) {
+    if (options.text()) {
+      check_shape(
+          train.frozen_text,
+          {train.labels.size(1), kAnySize},
+          kWhere,
+          "frozen_text",
+          "pseudo-labels are estimated from it");
+    }
     const bool was_training = method.is_training();
     method.eval();
     const at::Tensor text = method.text_features();
@@ -99,10 +113,14 @@ inline at::Tensor gather_evidence(
       const int64_t n = std::min(batch_size, train.labels.size(0) - i);
       const TrmMlOutput output =
           method.forward(narrow_features(train.features, i, n), text);
-      visual.push_back(functional::prototype_evidence(
-          output.query_features, bank->visual(), bank->negative()));
-      relation.push_back(functional::text_relation_evidence(
-          output.region_features, train.frozen_text));
+      if (options.visual()) {
+        visual.push_back(functional::prototype_evidence(
+            output.query_features, bank->visual(), bank->negative()));
+      }
+      if (options.text()) {
+        relation.push_back(functional::text_relation_evidence(
+            output.region_features, train.frozen_text));
+      }
     }
     method.train(was_training);
     if (options.visual()) {
@@ -154,6 +172,9 @@ class Trainer {
         options_.ema_memory() > 0 && options_.ema_memory() < 1,
         "Trainer: expected ema_memory in (0, 1), got ",
         options_.ema_memory());
+    TORCH_CHECK_VALUE(
+        !options_.resume() || !options_.folder().empty(),
+        "Trainer: expected a folder to resume from, got resume without folder");
     if (pseudo_labels) {
       labeler_ = PseudoLabeler(*pseudo_labels);
     }
@@ -163,9 +184,9 @@ class Trainer {
       const TrainingSet& train,
       const HeldOutSet& held_out,
       const TrainerCallbacks& callbacks = {}) {
-    start(train);
+    start(train, held_out);
     if (options_.resume() && std::filesystem::exists(state_path())) {
-      load_state();
+      load_state(train);
     }
     const int64_t batches = steps_per_epoch(train);
     while (epoch_ < options_.epochs() && !should_stop_early()) {
@@ -185,6 +206,9 @@ class Trainer {
       save_state();
       if (callbacks.epoch_end) {
         callbacks.epoch_end(report);
+      }
+      if (asked_to_stop_ && epoch_ < options_.epochs() && !should_stop_early()) {
+        throw interrupted();
       }
     }
     const torch::NoGradGuard no_grad;
@@ -286,25 +310,29 @@ class Trainer {
 
   void after_step(int64_t batches, const TrainerCallbacks& callbacks) {
     ++step_;
-    const bool stop = callbacks.should_stop && callbacks.should_stop();
+    asked_to_stop_ = callbacks.should_stop && callbacks.should_stop();
     const bool due =
         options_.checkpoint_every() > 0 && step_ % options_.checkpoint_every() == 0;
-    if ((due || stop) && step_ < batches) {
+    if ((due || asked_to_stop_) && step_ < batches) {
       save_state();
     }
     if (callbacks.step_end) {
       callbacks.step_end(epoch_ * batches + step_, options_.epochs() * batches);
     }
-    if (stop && step_ < batches) {
-      throw Interrupted(fmt::format(
-          "stopped in epoch {} after step {}{}",
-          epoch_,
-          step_,
-          options_.folder().empty()
-              ? std::string("; no state is saved, because there is no folder for it")
-              : fmt::format(
-                    "; {} is saved, continue with --resume", state_path().string())));
+    if (asked_to_stop_ && step_ < batches) {  // else the epoch is closed first
+      throw interrupted();
     }
+  }
+
+  Interrupted interrupted() const {
+    return Interrupted(fmt::format(
+        "stopped in epoch {} after step {}{}",
+        epoch_,
+        step_,
+        options_.folder().empty()
+            ? std::string("; no state is saved, because there is no folder for it")
+            : fmt::format(
+                  "; {} is saved, continue with --resume", state_path().string())));
   }
 
   // ---------------------------------------------------------------- one epoch
@@ -377,9 +405,20 @@ class Trainer {
 
   // ---------------------------------------------------------------- state
 
-  void start(const TrainingSet& train) {
-    check_labels(
-        train.labels, {train.features.global.size(0), kAnySize}, "Trainer::fit");
+  void start(const TrainingSet& train, const HeldOutSet& held_out) {
+    constexpr auto kWhere = "Trainer::fit";
+    const auto check_set = [&](const clip::ImageFeatures& features,
+                               const at::Tensor& labels,
+                               int64_t n_cls) {
+      check_shape(features.global, {kAnySize, kAnySize}, kWhere, "global features");
+      const int64_t n = features.global.size(0);
+      TORCH_CHECK_VALUE(n > 0, kWhere, ": expected at least one picture, got none");
+      check_shape(
+          features.regions, {n, kAnySize, kAnySize}, kWhere, "region features");
+      check_labels(labels, {n, n_cls}, kWhere);
+    };
+    check_set(train.features, train.labels, kAnySize);
+    check_set(held_out.features, held_out.labels, train.labels.size(1));
     steps_ = steps_per_epoch(train);
     NamedParameters named;
     for (const auto& group : groups_) {
@@ -434,12 +473,13 @@ class Trainer {
          {"epoch", std::to_string(epoch_)},
          {"step", std::to_string(step_)},
          {"steps_per_epoch", std::to_string(steps_)},
+         {"batch_size", std::to_string(options_.batch_size())},
          {"epochs", std::to_string(options_.epochs())},
-         {"seed", std::to_string(options_.seed())},
+         {"seed", std::to_string(static_cast<int64_t>(options_.seed()))},
          {"best_epoch", std::to_string(best_epoch_)}});
   }
 
-  void load_state() {
+  void load_state(const TrainingSet& train) {
     const io::SafetensorsFile file = io::read_safetensors(state_path());
     const auto number = [&](const char* key) {
       return state_number(file.metadata, key, state_path());
@@ -457,6 +497,7 @@ class Trainer {
     };
     expect("epochs", options_.epochs());
     expect("steps_per_epoch", steps_);
+    expect("batch_size", options_.batch_size());
     expect("seed", static_cast<int64_t>(options_.seed()));
     io::TensorMap weights;
     for (const auto& [name, tensor] : file.tensors) {
@@ -469,15 +510,32 @@ class Trainer {
     io::load_module(*method_, weights, state_path().string());
     load_optimizer(optimizer_, "adamw", file.tensors);
     load_averages(file);
-    const auto find = [&file](const char* name) {
+    const auto find = [&](const char* name, at::IntArrayRef shape) {
       const auto found = file.tensors.find(name);
+      if (found != file.tensors.end() && found->second.sizes() != shape) {
+        throw CheckpointError(fmt::format(
+            "{}: expected {} of shape {}, got {} (resume with the training set of the "
+            "run that wrote it)",
+            state_path().string(),
+            name,
+            format_shape(shape),
+            format_shape(found->second.sizes())));
+      }
       return found == file.tensors.end() ? at::Tensor() : found->second.clone();
     };
-    pseudo_labels_ = find("pseudo.labels");
-    soft_targets_ = find("pseudo.soft_targets");
-    best_mAP_ = find("best_mAP").item<double>();
     auto generator = at::globalContext().defaultGenerator(at::kCPU);
-    generator.set_state(find("generator"));
+    const at::Tensor best_mAP = find("best_mAP", {});
+    const at::Tensor generator_state =
+        find("generator", generator.get_state().sizes());
+    if (!best_mAP.defined() || !generator_state.defined()) {
+      throw CheckpointError(fmt::format(
+          "{}: expected best_mAP and the state of the generator, got a file without",
+          state_path().string()));
+    }
+    pseudo_labels_ = find("pseudo.labels", train.labels.sizes());
+    soft_targets_ = find("pseudo.soft_targets", train.labels.sizes());
+    best_mAP_ = best_mAP.item<double>();
+    generator.set_state(generator_state);
     epoch_ = number("epoch");
     step_ = number("step");
     best_epoch_ = number("best_epoch");
@@ -545,6 +603,7 @@ class Trainer {
   int64_t epoch_ = 0;
   int64_t step_ = 0;  // done in this epoch
   std::map<std::string, double> sums_;
+  bool asked_to_stop_ = false;
   double learning_rate_ = 0.0;
   at::Tensor pseudo_labels_;
   at::Tensor soft_targets_;

@@ -1,0 +1,131 @@
+#pragma once
+
+#include "trmml/clip/clip_model.hpp"
+#include "trmml/clip/tokenizer.hpp"
+#include "trmml/data/scenes.hpp"
+#include "trmml/method/ablation.hpp"
+#include "trmml/method/classnames.hpp"
+#include "trmml/method/method.hpp"
+#include "trmml/method/trm_ml_loss.hpp"
+#include "trmml/modules/pseudo_labeler.hpp"
+#include "trmml/modules/region_matcher.hpp"
+#include "trmml/report/html_report.hpp"
+#include "trmml/report/run_report.hpp"
+#include "trmml/training/trainer.hpp"
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+// Experiments on FashionScenes: what quickstart and train_scenes share.
+
+namespace scenes {
+
+/// Which labels training is shown.
+struct Protocol {
+  enum class Kind { kProportion, kSingleRandom, kSingleSalient };
+  Kind kind = Kind::kProportion;
+  double proportion = 0.1;  ///< kProportion; 1: all labels
+
+  bool is_single() const { return kind != Kind::kProportion; }
+  /// "10 % known labels", "single positive (salient)".
+  std::string description() const;
+};
+
+/// Where things are.
+struct Paths {
+  std::string fashion_mnist;
+  std::string clip;
+  std::string merges;
+};
+Paths default_paths();
+
+/// One split with its frozen features, encoded once.
+struct Split {
+  trmml::data::SceneSet scenes;
+  trmml::clip::ImageFeatures features;
+  at::Tensor zero_shot;  ///< [N, 18] score with cells, for pseudo-labels and a control
+};
+
+/// Everything that does not depend on method, protocol or seed.
+struct World {
+  trmml::clip::ClipModel clip{nullptr};
+  trmml::TokenizedClassnames classnames;
+  at::Tensor frozen_text;  ///< [18, D] text features of "a photo of a {name}."
+  Split train;             ///< scenes 0..1999 of the training pool
+  Split held_out;          ///< scenes 2000..2999 of the training pool
+  Split test;              ///< scenes 0..1999 of the test pool
+};
+
+/// Paints the scenes and encodes them with the small CLIP; `log` is told what happens.
+World load_world(
+    const Paths& paths,
+    trmml::clip::DenseForm form,
+    const std::function<void(const std::string&)>& log);
+
+/// All that can be chosen for one run. What is not set follows from method and protocol
+/// (see docs/method.md).
+struct RunOptions {
+  std::string method = "trm-ml";
+  Protocol protocol;
+  uint64_t seed = 0;
+
+  std::optional<int64_t> epochs;
+  std::optional<double> prompt_learning_rate;
+  trmml::training::TrainerOptions trainer;
+  trmml::Score score = trmml::Score::kMean;
+
+  int64_t n_ctx = 4;  ///< starts from "a photo of a" when it is 4
+  bool class_specific = true;
+  trmml::ClassPosition class_position = trmml::ClassPosition::kEnd;
+  double logit_scale = 20.0;
+  double sharpness = 0.5;  ///< text-pixel
+
+  int64_t heads = 1;
+  int64_t layers = 0;
+  trmml::QueryInit query_init = trmml::QueryInit::kText;
+  trmml::AttentionInit attention_init = trmml::AttentionInit::kRandom;
+
+  trmml::TrmMlLossOptions loss;
+  std::optional<double> absent_weight;
+  std::optional<double> pseudo_weight;
+  double prototype_momentum = 0.9;
+
+  std::optional<trmml::PseudoLabelPolicy> policy;
+  std::optional<double> positive_share;
+  std::optional<double> negative_share;
+  double positives_per_image = 4.6;  ///< prior for single positives
+  std::optional<int64_t> pseudo_from_epoch;
+};
+
+/// One run, trained and scored once on test.
+struct RunResult {
+  trmml::report::RunReport report;
+  std::vector<std::pair<double, double>> held_out;  ///< (epoch, mAP)
+  double held_out_mAP = 0.0;                        ///< of what was chosen
+  std::shared_ptr<trmml::Method> model;             ///< null without prompts
+  at::Tensor observed;                              ///< labels that training saw
+};
+
+/// What a run is told and asked.
+struct RunCallbacks {
+  std::function<void(const std::string&)> log;  ///< a line an epoch
+  std::function<void(const trmml::training::EpochReport&)> epoch_end;
+  std::function<bool()> should_stop;
+};
+
+/// False for the linear probe on known labels with single positives: no absence is
+/// known, so it is not defined.
+bool is_defined(const std::string& method, const Protocol& protocol);
+
+RunResult
+run(World& world, const RunOptions& options, const RunCallbacks& callbacks = {});
+
+/// Pictures of the training split with known, hidden and predicted labels and the
+/// saliency of what is present.
+std::vector<trmml::report::LabelPanel>
+panels(World& world, const RunResult& result, int64_t count);
+
+}  // namespace scenes

@@ -1,0 +1,118 @@
+// One method on FashionScenes with every option.
+//
+//   train_scenes --known-label-proportion 0.05 --out runs/trm-ml
+//   train_scenes --method text-pixel --epochs 30
+//   train_scenes --out runs/trm-ml --resume      after a kill or a signal
+//
+// prints a line an epoch; leaves report.json, report.html, config.toml, metrics.jsonl,
+// the state last.safetensors and the chosen weights best.safetensors in --out.
+
+#include "trmml/core/device.hpp"
+#include "trmml/io/atomic_file.hpp"
+#include "trmml/io/module_weights.hpp"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "support/program.hpp"
+#include "support/scenes_options.hpp"
+
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Options {
+  scenes::Paths paths = scenes::default_paths();
+  scenes::RunOptions run;
+  std::string dense = "dualcoop";
+  std::string out = "runs/train_scenes";
+  int threads = 0;
+};
+
+std::string metrics_line(const trmml::training::EpochReport& epoch) {
+  std::string line = fmt::format(
+      "{{\"epoch\": {}, \"held_out_mAP\": {:.6f}, \"held_out_mAP_raw\": {:.6f}, "
+      "\"learning_rate\": {:.3e}, \"seconds\": {:.3f}",
+      epoch.epoch,
+      epoch.held_out_mAP,
+      epoch.held_out_mAP_raw,
+      epoch.learning_rate,
+      epoch.seconds);
+  for (const auto& [name, value] : epoch.losses) {
+    line += fmt::format(", \"{}\": {:.6f}", name, value);
+  }
+  return line + "}\n";
+}
+
+void train(CLI::App& app, Options& options) {
+  scenes::check(options.run);
+  const fs::path out(options.out);
+  const bool exists = fs::exists(out / "last.safetensors");
+  if (exists && !options.run.trainer.resume()) {
+    throw program::UsageError(fmt::format(
+        "--out: {} holds the state of a run (continue it with --resume, or name "
+        "another folder)",
+        out.string()));
+  }
+  fs::create_directories(out);
+  trmml::io::write_file_atomically(out / "config.toml", app.config_to_str(true, false));
+  trmml::set_threads(options.threads);
+  program::catch_signals();
+  fmt::print("{}\n", trmml::describe_backend());
+  const auto say = [](const std::string& line) {
+    fmt::print("{}\n", line);
+    std::fflush(stdout);
+  };
+  scenes::World world = scenes::load_world(
+      options.paths,
+      options.dense == "plain" ? trmml::clip::DenseForm::kPlain
+                               : trmml::clip::DenseForm::kDualCoOp,
+      say);
+  options.run.trainer.folder(out);
+  std::ofstream metrics(
+      out / "metrics.jsonl", exists ? std::ios::app : std::ios::trunc);
+  scenes::RunCallbacks callbacks;
+  callbacks.log = say;
+  callbacks.should_stop = [] { return program::stop_flag().load(); };
+  callbacks.epoch_end = [&metrics](const trmml::training::EpochReport& epoch) {
+    metrics << metrics_line(epoch) << std::flush;
+  };
+  const scenes::RunResult result = scenes::run(world, options.run, callbacks);
+  trmml::report::write_json(out / "report.json", result.report);
+  auto page = trmml::report::html_report(result.report);
+  if (result.model) {
+    page.add_section("Pictures").add_panels(scenes::panels(world, result, 8));
+    trmml::io::write_safetensors(
+        out / "best.safetensors",
+        trmml::io::module_tensors(*result.model),
+        {{"method", options.run.method}});
+  }
+  page.write(out / "report.html");
+  fmt::print(
+      "{}, {}: held-out mAP {:.2f}, test mAP {:.2f} (%); wrote {}\n",
+      options.run.method,
+      options.run.protocol.description(),
+      100 * result.held_out_mAP,
+      100 * result.report.mAP,
+      (out / "report.json").string());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"Trains one method on FashionScenes."};
+  Options options;
+  app.option_defaults()->always_capture_default();
+  app.set_config("--config", "", "Options from a TOML file, e.g. RUN/config.toml");
+  scenes::add_options(app, options.run);
+  app.add_option("--dense", options.dense, "Form of the dense map")
+      ->check(CLI::IsMember({"dualcoop", "plain"}));
+  app.add_option("--out", options.out, "Folder of the run");
+  app.add_option("--threads", options.threads, "0: every core")
+      ->check(CLI::NonNegativeNumber);
+  scenes::add_paths(app, options.paths);
+  program::parse(app, argc, argv);
+  return program::run("train_scenes", [&] { train(app, options); });
+}
