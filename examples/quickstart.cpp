@@ -107,6 +107,7 @@ void quickstart(const Options& options) {
   std::optional<scenes::RunResult> last;
   scenes::RunCallbacks callbacks;
   callbacks.should_stop = [] { return program::stop_flag().load(); };
+  std::vector<scenes::RunResult> bases;  // of the control, one a seed
   for (const auto& name : names) {
     std::vector<trmml::report::RunReport> runs;
     for (int64_t seed = 0; seed < options.seeds; ++seed) {
@@ -114,7 +115,16 @@ void quickstart(const Options& options) {
       run.method = name;
       run.protocol = protocol;
       run.seed = static_cast<uint64_t>(seed);
-      scenes::RunResult result = scenes::run(world, run, callbacks);
+      const bool is_control = trmml::method_switches(name).zero_shot_at_test;
+      const auto index = static_cast<size_t>(seed);
+      scenes::RunResult result = scenes::run(
+          world,
+          run,
+          callbacks,
+          is_control && index < bases.size() ? &bases[index] : nullptr);
+      if (name == "region+distillation+contrastive") {
+        bases.push_back(result);
+      }
       runs.push_back(result.report);
       if (result.model) {
         last = std::move(result);

@@ -23,7 +23,7 @@ cores() {
 
 # Compilers at a time: as many as there are cores, but 1.5 GiB of memory for each,
 # since a file that includes LibTorch takes 1.3 GiB.
-jobs() {
+compilers() {
   local available
   available=$(awk '/^MemAvailable:/ {print int($2 / 1572864)}' /proc/meminfo)
   local n
@@ -137,6 +137,6 @@ build() {
   shift
   local targets=()
   if (($# > 0)); then targets=(--target "$@"); fi
-  say "building $folder, $(jobs) compilers at a time"
-  cmake --build "$folder" --parallel "$(jobs)" "${targets[@]}"
+  say "building $folder, $(compilers) compilers at a time"
+  cmake --build "$folder" --parallel "$(compilers)" "${targets[@]}"
 }

@@ -10,6 +10,9 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#if defined(__GLIBC__)
+#  include <malloc.h>
+#endif
 
 // What every program of this folder shares: exit statuses and signals.
 
@@ -47,6 +50,17 @@ inline void catch_signals() {
   std::signal(SIGTERM, handler);
 }
 
+/// Keeps freed memory for the next tensor instead of giving every large block back to
+/// the kernel: a step of training allocates and frees the same blocks again and again,
+/// and on FashionScenes fresh pages took 40 % of the time.
+inline void keep_memory() {
+#if defined(__GLIBC__)
+  mallopt(M_MMAP_MAX, 0);
+  mallopt(M_TRIM_THRESHOLD, -1);
+  mallopt(M_TOP_PAD, 64 << 20);
+#endif
+}
+
 /// Runs `body` and turns what it throws into one sentence and an exit status.
 template <typename Body>
 int run(const char* name, Body&& body) {
@@ -54,6 +68,7 @@ int run(const char* name, Body&& body) {
     std::fprintf(stderr, "%s: %s\n", name, message);
     return status;
   };
+  keep_memory();
   try {
     body();
     return kDone;

@@ -373,8 +373,7 @@ Scores train(
   const auto scored = [&](const Split& split) {
     return trmml::training::predict(*result.model, split.features, options.score);
   };
-  Scores scores{scored(world.held_out), scored(world.test)};
-  return switches.zero_shot_at_test ? with_zero_shot(world, scores) : scores;
+  return {scored(world.held_out), scored(world.test)};
 }
 
 }  // namespace
@@ -435,7 +434,11 @@ bool is_defined(const std::string& method, const Protocol& protocol) {
   return !(method == "linear" && protocol.is_single());
 }
 
-RunResult run(World& world, const RunOptions& options, const RunCallbacks& callbacks) {
+RunResult run(
+    World& world,
+    const RunOptions& options,
+    const RunCallbacks& callbacks,
+    const RunResult* base) {
   const trmml::MethodSwitches switches = trmml::method_switches(options.method);
   const auto start = std::chrono::steady_clock::now();
   RunResult result;
@@ -445,9 +448,19 @@ RunResult run(World& world, const RunOptions& options, const RunCallbacks& callb
     scores = zero_shot_scores(world);
   } else if (switches.kind == Kind::kLinear) {
     scores = linear_scores(world, options, switches, result.observed);
+  } else if (switches.zero_shot_at_test && base != nullptr) {
+    result = *base;
+    result.report = {};
+    result.report.epochs = base->report.epochs;
+    scores = {base->held_out_scores, base->test_scores};
   } else {
     scores = train(world, options, switches, callbacks, result);
   }
+  if (switches.zero_shot_at_test) {
+    scores = with_zero_shot(world, scores);
+  }
+  result.held_out_scores = scores.held_out;
+  result.test_scores = scores.test;
   fill_report(world, scores, result);
   const std::chrono::duration<double> seconds =
       std::chrono::steady_clock::now() - start;

@@ -107,6 +107,8 @@ struct RunResult {
   double held_out_mAP = 0.0;                        ///< of what was chosen
   std::shared_ptr<trmml::Method> model;             ///< null without prompts
   at::Tensor observed;                              ///< labels that training saw
+  at::Tensor held_out_scores;                       ///< [n, 18]
+  at::Tensor test_scores;                           ///< [n, 18]
 };
 
 /// What a run is told and asked.
@@ -120,8 +122,13 @@ struct RunCallbacks {
 /// known, so it is not defined.
 bool is_defined(const std::string& method, const Protocol& protocol);
 
-RunResult
-run(World& world, const RunOptions& options, const RunCallbacks& callbacks = {});
+/// `base`, if given, is the run of "region+distillation+contrastive" with the same
+/// options: the control that adds the zero-shot score to it then need not train again.
+RunResult run(
+    World& world,
+    const RunOptions& options,
+    const RunCallbacks& callbacks = {},
+    const RunResult* base = nullptr);
 
 /// Pictures of the training split with known, hidden and predicted labels and the
 /// saliency of what is present.

@@ -29,7 +29,7 @@ h1 { font-size: 1.9rem; line-height: 1.2; font-weight: 650; letter-spacing: -.01
 .subtitle { margin: .4rem 0 0; color: var(--soft); }
 h2 { font-size: 1.2rem; line-height: 1.3; font-weight: 650; margin: 2.75rem 0 .75rem; }
 p { max-width: 42rem; margin: .75rem 0; }
-dl.facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr));
+dl.facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(11rem, 42%), 1fr));
   gap: .9rem 1.5rem; margin: 1.25rem 0; }
 dl.facts dt { font-size: .8rem; color: var(--soft); }
 dl.facts dd { margin: 0; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
@@ -40,7 +40,7 @@ table { border-collapse: collapse; font-size: .92rem; min-width: 60%;
 th, td { padding: .38rem .9rem .38rem 0; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--rule); }
 th { font-weight: 600; border-bottom: 1px solid var(--ink); vertical-align: bottom; }
-th:first-child, td:first-child { text-align: left; }
+th:first-child, td:first-child { text-align: left; white-space: normal; }
 th:last-child, td:last-child { padding-right: 0; }
 tr.best td { font-weight: 650; }
 .charts { display: grid; gap: 1.75rem 2rem; margin: 1.25rem 0;
@@ -123,6 +123,15 @@ constexpr std::string_view kCross = "&#10007;";
 
 std::string percent(double fraction, int digits = 1) {
   return std::isnan(fraction) ? "-" : fmt::format("{:.{}f}", 100.0 * fraction, digits);
+}
+
+// Long names of methods may be broken after a plus sign.
+std::string breakable(std::string name) {
+  for (std::size_t i = name.find('+'); i != std::string::npos;
+       i = name.find('+', i + 1)) {
+    name.insert(i + 1, "<wbr>");
+  }
+  return name;
 }
 
 // A coordinate, to a hundredth of a pixel.
@@ -368,15 +377,6 @@ rectangle_svg(double left, double top, double width, std::string_view color) {
       color);
 }
 
-// Long names of methods may be broken after a plus sign.
-std::string breakable(std::string name) {
-  for (std::size_t i = name.find('+'); i != std::string::npos;
-       i = name.find('+', i + 1)) {
-    name.insert(i + 1, "<wbr>");
-  }
-  return name;
-}
-
 std::string bar_html(const Bar& bar, const std::string& reference_name) {
   const std::string name = escape_html(bar.name);
   std::string title = fmt::format("{}: {} %", name, percent(bar.value));
@@ -620,7 +620,7 @@ HtmlReport& HtmlReport::add_table(const Table& table) {
         table.emphasised.end();
     body_ += is_best ? "<tr class=\"best\">" : "<tr>";
     for (const std::string& cell : table.rows[r]) {
-      body_ += fmt::format("<td>{}</td>", escape_html(cell));
+      body_ += fmt::format("<td>{}</td>", breakable(escape_html(cell)));
     }
     body_ += "</tr>\n";
   }

@@ -18,8 +18,8 @@ namespace trmml::report {
 namespace {
 
 constexpr int kDefaultColumns = 80;
-constexpr int kBarWidth = 28;
-constexpr int kNarrowColumns = 60;  // below, the bar is left out
+constexpr int kMaxBarWidth = 28;
+constexpr int kMinBarWidth = 8;  // with less room the bar is left out
 constexpr std::string_view kClearToEnd = "\x1b[K";
 
 double steady_seconds() {
@@ -201,33 +201,36 @@ std::string Progress::time_text(double seconds, bool is_last) const {
 
 std::string Progress::bar_line(std::string_view note, bool is_last) const {
   const double seconds = options_.clock() - started_;
-  std::string line = label_;
-  const auto add = [&line](std::string_view gap, std::string_view text) {
-    if (!text.empty()) {
-      line.append(gap).append(text);
+  std::string head = label_;
+  std::string tail = total_ > 0 ? fmt::format("{}/{}", done_, total_)
+                                : fmt::format("{} {}", done_, options_.unit);
+  for (const std::string& part :
+       {rate_text(seconds), time_text(seconds, is_last), std::string(note)}) {
+    if (!part.empty()) {
+      tail += "  " + part;
     }
-  };
-  if (total_ > 0) {
-    add(" ", fmt::format("{:3}%", whole_percent(done_, total_)));
-    if (columns_ >= kNarrowColumns) {
-      const double share = static_cast<double>(done_) / static_cast<double>(total_);
-      const int filled = std::clamp(static_cast<int>(share * kBarWidth), 0, kBarWidth);
-      std::string bar(static_cast<std::size_t>(filled), '=');
-      if (filled > 0 && filled < kBarWidth) {
-        bar.back() = '>';
-      }
-      add(" ", fmt::format("[{:<{}}]", bar, kBarWidth));
-    }
-    add(" ", fmt::format("{}/{}", done_, total_));
-  } else {
-    add(" ", fmt::format("{} {}", done_, options_.unit));
   }
-  add("  ", rate_text(seconds));
-  add("  ", time_text(seconds, is_last));
-  add("  ", note);
-  // A line that wraps could not be drawn over.
-  const auto room = static_cast<std::size_t>(std::max(1, columns_ - 1));
-  return line.size() > room ? line.substr(0, room) : line;
+  // A line that wraps could not be drawn over: it ends before the last column.
+  const int width = std::max(1, columns_ - 1);
+  if (total_ > 0) {
+    head += fmt::format(" {:3}%", whole_percent(done_, total_));
+    const int room = width - static_cast<int>(head.size() + tail.size()) - 4;
+    if (room >= kMinBarWidth) {
+      head += " " + bar_text(std::min(room, kMaxBarWidth));
+    }
+  }
+  return (head + " " + tail).substr(0, static_cast<std::size_t>(width));
+}
+
+// "[=====>     ]", `width` characters between the brackets.
+std::string Progress::bar_text(int width) const {
+  const double share = static_cast<double>(done_) / static_cast<double>(total_);
+  const int filled = std::clamp(static_cast<int>(share * width), 0, width);
+  std::string bar(static_cast<std::size_t>(filled), '=');
+  if (filled > 0 && filled < width) {
+    bar.back() = '>';
+  }
+  return fmt::format("[{:<{}}]", bar, width);
 }
 
 std::string Progress::plain_line(std::string_view note, bool is_last) const {

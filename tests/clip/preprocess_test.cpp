@@ -29,9 +29,9 @@ TEST_CASE("normalize_images: one pixel worked by hand") {
   CHECK(x.scalar_type() == at::kFloat);
   // CLIP's constants: (0 - 0.48145466) / 0.26862954, (1 - 0.4578275) / 0.26130258,
   // (0.2 - 0.40821073) / 0.27577711.
-  CHECK(x[0][0].item<double>() == Catch::Approx(-1.792262749).epsilon(1e-6));
-  CHECK(x[0][1].item<double>() == Catch::Approx(2.074882763).epsilon(1e-6));
-  CHECK(x[0][2].item<double>() == Catch::Approx(-0.754996395).epsilon(1e-6));
+  CHECK(x[0][0].item<double>() == Catch::Approx(-1.792262534).epsilon(1e-6));
+  CHECK(x[0][1].item<double>() == Catch::Approx(2.074883838).epsilon(1e-6));
+  CHECK(x[0][2].item<double>() == Catch::Approx(-0.754996417).epsilon(1e-6));
 }
 
 TEST_CASE("normalize_images: rows, columns and channels in their places") {

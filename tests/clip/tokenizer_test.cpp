@@ -166,6 +166,10 @@ TEST_CASE("tokenize pads, truncates on request, and says which text is too long"
         tokenizer.tokenize({std::string(100, 'x') + "\x1b"}, 9);
       }).find("text 0, '" + std::string(60, 'x') + "...', has 103 tokens") !=
       std::string::npos);
+  const std::string accents = std::string(59, 'x') + "\303\251 and more";
+  CHECK(error_of([&] {
+          tokenizer.tokenize({accents}, 9);
+        }).find("'" + std::string(59, 'x') + "...'") != std::string::npos);
 }
 
 TEST_CASE(

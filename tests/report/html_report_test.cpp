@@ -120,7 +120,7 @@ TEST_CASE("sections, text, facts and tables") {
   HtmlReport report("Title");
   report.add_section("Result").add_text("Read this.").add_facts({{"seed", "7"}});
   const Table table{
-      "In percent.", {"Method", "mAP"}, {{"a", "70.0"}, {"b", "71.5"}}, {1}};
+      "In percent.", {"Method", "mAP"}, {{"a+b", "70.0"}, {"b", "71.5"}}, {1}};
   report.add_table(table);
   CHECK(
       body_of(report) ==
@@ -131,7 +131,7 @@ TEST_CASE("sections, text, facts and tables") {
       "<div class=\"scroll\"><table>\n"
       "<thead><tr><th scope=\"col\">Method</th><th "
       "scope=\"col\">mAP</th></tr></thead>\n"
-      "<tbody>\n<tr><td>a</td><td>70.0</td></tr>\n"
+      "<tbody>\n<tr><td>a+<wbr>b</td><td>70.0</td></tr>\n"
       "<tr class=\"best\"><td>b</td><td>71.5</td></tr>\n"
       "</tbody></table></div>\n");
   CHECK(message_of([&] {

@@ -85,9 +85,8 @@ TEST_CASE("on a terminal: one line drawn over and over") {
     progress.update(420, "loss 0.1");
     CHECK(
         out.str() ==
-        "\rtrain  42% [==========>                 ] 420/1000  42.0 steps/s  0:14 left "
-        " "
-        "lo\x1b[K");  // cut at the width of the terminal
+        "\rtrain  42% [========>             ] 420/1000  42.0 steps/s  0:14 left"
+        "  loss 0.1\x1b[K");  // as much bar as there is room for
     const std::size_t drawn = out.str().size();
     now += 0.05;
     progress.update(421);
@@ -115,6 +114,11 @@ TEST_CASE("narrow terminals have no room for a bar") {
   now = 10.0;
   progress.update(5);
   CHECK(out.str() == "\rtrain  50% 5/10  2.0 s each  0:10 left\x1b[K");
+  now = 11.0;
+  progress.update(5, "loss 0.5");  // no line ever wraps
+  CHECK(
+      out.str().substr(out.str().rfind('\r')) ==
+      "\rtrain  50% 5/10  2.2 s each  0:11 left \x1b[K");
 }
 
 TEST_CASE("work of unknown length") {
@@ -160,6 +164,14 @@ TEST_CASE("a file is no terminal: no control characters") {
   CHECK(text.rfind("train: 1/2 steps (50%)", 0) == 0);
   CHECK(text.find('\r') == std::string::npos);
   CHECK(text.find('\x1b') == std::string::npos);
+}
+
+TEST_CASE("options are set by name") {
+  // (without a warning about the others)
+  std::ostringstream out;
+  Progress progress("a", 1, out, {.unit = "images"});
+  progress.finish();
+  CHECK(out.str().rfind("a: 0/1 images (0%), ", 0) == 0);
 }
 
 TEST_CASE("wrong totals and streams") {

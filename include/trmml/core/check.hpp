@@ -91,7 +91,7 @@ inline void check_labels(
   if (!wrong.any().item<bool>()) {
     return;
   }
-  const at::Tensor first = wrong.nonzero()[0].cpu();
+  const at::Tensor first = wrong.nonzero()[0].cpu().contiguous();
   at::Tensor value = labels;
   for (int64_t i = 0; i < first.size(0); ++i) {
     value = value[first[i].item<int64_t>()];

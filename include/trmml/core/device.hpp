@@ -7,34 +7,45 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <string>
 #include <thread>
 
+#include <dlfcn.h>
+
 namespace trmml {
 
-/// Sets LibTorch's intra-op threads: `requested`, or every core when it is 0.
-/// (Debian's LibTorch starts with one thread whatever the machine has.)
-/// Returns the number in force.
+/// Sets LibTorch's intra-op threads: `requested`, or when it is 0 what the environment
+/// says in OMP_NUM_THREADS, or else every core. (Debian's LibTorch starts with one
+/// thread whatever the machine has.) Returns the number in force.
 inline int set_threads(int requested) {
+  const char* wanted = std::getenv("OMP_NUM_THREADS");
+  const int preset = wanted == nullptr ? 0 : std::atoi(wanted);
   const int all = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-  at::set_num_threads(requested > 0 ? requested : all);
+  at::set_num_threads(requested > 0 ? requested : preset > 0 ? preset : all);
   return at::get_num_threads();
+}
+
+/// The library behind matrix products: "MKL", "OpenBLAS", or "the system's" (the
+/// reference BLAS, which is some 20 times slower, or another one).
+inline std::string blas_name() {
+  if (at::show_config().find("BLAS_INFO=mkl") != std::string::npos) {
+    return "MKL";
+  }
+  // Debian's LibTorch calls whatever stands behind libblas.so.3.
+  const bool is_openblas = dlsym(RTLD_DEFAULT, "openblas_get_config") != nullptr;
+  return is_openblas ? "OpenBLAS" : "the system's";
 }
 
 /// One line for the start of a program: LibTorch's version, threads, and BLAS.
 inline std::string describe_backend() {
-  const std::string config = at::show_config();
-  const auto has = [&config](const char* word) {
-    return config.find(word) != std::string::npos;
-  };
+  const int threads = at::get_num_threads();
   return fmt::format(
       "LibTorch {}, {} thread{}, BLAS: {}",
       TORCH_VERSION,
-      at::get_num_threads(),
-      at::get_num_threads() == 1 ? "" : "s",
-      has("BLAS_INFO=mkl") || has("Math Kernel Library") ? "MKL"
-      : has("BLAS_INFO=open")                            ? "OpenBLAS"
-                                                         : "the system's");
+      threads,
+      threads == 1 ? "" : "s",
+      blas_name());
 }
 
 }  // namespace trmml

@@ -20,8 +20,8 @@ struct HeatmapOptions {
 
   /// Saliency shown as the lowest and the highest colour; not set: the smallest and the
   /// largest value of the map. Set both to compare maps with one another.
-  std::optional<float> lowest;
-  std::optional<float> highest;
+  std::optional<float> lowest = {};
+  std::optional<float> highest = {};
 };
 
 /// The colour of `value` in [0, 1] (clamped): dark violet, blue, teal, green, yellow;

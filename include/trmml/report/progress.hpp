@@ -29,13 +29,13 @@ struct ProgressOptions {
 
   /// Whether a bar may be drawn; not set: asked of the stream (an `std::ostream` is
   /// never taken for a terminal), and no if the variable TERM is "dumb".
-  std::optional<bool> is_terminal;
+  std::optional<bool> is_terminal = {};
 
   /// Width of the terminal in characters; 0: asked of it, 80 if it does not say.
   int columns = 0;
 
   /// The time in seconds; not set: a steady clock.
-  std::function<double()> clock;
+  std::function<double()> clock = {};
 };
 
 /// Shows how far a long piece of work has come: on a terminal a bar with rate and time
@@ -50,7 +50,7 @@ struct ProgressOptions {
 /// ```
 /// draws
 /// ```
-/// epoch 1  42% [========>            ] 420/1000  12.3 batches/s  0:47 left  loss 0.123
+/// epoch 1  42% [======>         ] 420/1000  12.3 batches/s  0:47 left  loss 0.123
 /// ```
 class Progress {
  public:
@@ -88,6 +88,7 @@ class Progress {
   void start();
   void draw(std::string_view note, bool is_last);
   std::string bar_line(std::string_view note, bool is_last) const;
+  std::string bar_text(int width) const;
   std::string plain_line(std::string_view note, bool is_last) const;
   std::string rate_text(double seconds) const;
   std::string time_text(double seconds, bool is_last) const;
