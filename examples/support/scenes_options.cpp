@@ -156,7 +156,7 @@ void add_options(CLI::App& app, RunOptions& options) {
       {{"kl", Distillation::kKl}, {"cosine", Distillation::kCosine}},
       "Form of the distillation (kl)",
       [&loss](auto v) { loss.distillation(v); });
-  add_value<double>(app, "--distillation-weight", "Default: 1", [&loss](double v) {
+  add_value<double>(app, "--distillation-weight", "Default: 0.25", [&loss](double v) {
     loss.distillation_weight(v);
   });
   add_value<double>(app, "--contrastive-weight", "Default: 0.1", [&loss](double v) {

@@ -470,13 +470,21 @@ std::string_view header_of(const Mapping& file, const std::string& path) {
 }
 
 /// The tensors must fill the data from its first byte to its last, one after the other.
-void check_layout(std::vector<Entry>& entries, uint64_t size, const std::string& path) {
-  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
-    return std::tuple(a.begin(), a.end(), std::string_view(a.name)) <
-           std::tuple(b.begin(), b.end(), std::string_view(b.name));
+void check_layout(
+    const std::vector<Entry>& entries,
+    uint64_t size,
+    const std::string& path) {
+  std::vector<const Entry*> order;
+  for (const Entry& entry : entries) {
+    order.push_back(&entry);
+  }
+  std::sort(order.begin(), order.end(), [](const Entry* a, const Entry* b) {
+    return std::tuple(a->begin(), a->end(), std::string_view(a->name)) <
+           std::tuple(b->begin(), b->end(), std::string_view(b->name));
   });
   uint64_t cursor = 0;
-  for (const Entry& entry : entries) {
+  for (const Entry* const item : order) {
+    const Entry& entry = *item;
     const auto fail = [&](std::string_view rule) {
       throw CheckpointError(
           fmt::format("{}: tensor {}: {}", path, in_quotes(entry.name), rule));
