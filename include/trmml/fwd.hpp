@@ -1,0 +1,54 @@
+#pragma once
+
+// Names only, for headers that mention trmml's types by pointer or reference. Cheap: no
+// LibTorch.
+
+namespace trmml {
+
+class Method;
+struct Prompts;
+struct RegionMatch;
+struct TrmMlOutput;
+struct TrmMlLossTerms;
+struct TrmMlTargets;
+
+class PromptLearnerImpl;
+class RegionMatcherImpl;
+class MultimodalContrastiveLossImpl;
+class CategoryPrototypeBankImpl;
+class PseudoLabelerImpl;
+class AsymmetricLossImpl;
+class TrmMlImpl;
+class TrmMlLossImpl;
+class TextMatchingBaselineImpl;
+class LinearProbe;
+
+namespace clip {
+struct ImageFeatures;
+class ClipModelImpl;
+class ModifiedResNetImpl;
+class VisionTransformerImpl;
+class TextTransformerImpl;
+class Tokenizer;
+}  // namespace clip
+
+namespace data {
+struct LabelTable;
+struct Scene;
+struct SceneSet;
+class FashionMnist;
+class SceneGenerator;
+}  // namespace data
+
+namespace training {
+class Ema;
+class Trainer;
+}  // namespace training
+
+namespace report {
+class HtmlReport;
+class Progress;
+struct RunReport;
+}  // namespace report
+
+}  // namespace trmml
