@@ -1,7 +1,7 @@
 // Trains the small CLIP of the embedded default from scratch, on pictures and captions
 // of the generator of FashionScenes.
 //
-//   pretrain_clip --out runs/clip --steps 6000
+//   pretrain_clip --out runs/clip --steps 4200
 //
 // leaves runs/clip/clip.safetensors (fp16 weights), merges.txt, and state.safetensors.
 // The files under examples/data/ were made by the command in docs/getting_started.md.
@@ -30,7 +30,7 @@ namespace {
 struct Options {
   std::string fashion_mnist = data::kFashionMnistFolder;
   std::string out;
-  int64_t steps = 6000;
+  int64_t steps = 4200;
   int64_t batch = 256;
   int64_t merges = 300;
   int64_t width = 16;

@@ -57,11 +57,13 @@ void add_paths(CLI::App& app, Paths& paths) {
 }
 
 void add_protocol(CLI::App& app, Protocol& protocol) {
-  auto* proportion = app.add_option(
-                            "--known-label-proportion",
-                            protocol.proportion,
-                            "Share of the labels that training sees, in (0, 1]")
-                         ->check(CLI::Range(1e-6, 1.0));
+  // Without a default value: else a written config.toml would hold both options.
+  auto* proportion =
+      app.add_option_function<double>(
+             "--known-label-proportion",
+             [&protocol](const double& value) { protocol.proportion = value; },
+             "Share of the labels that training sees, in (0, 1] (0.1)")
+          ->check(CLI::Range(1e-6, 1.0));
   app.add_option_function<std::string>(
          "--single-positive",
          [&protocol](const std::string& word) {

@@ -1,7 +1,7 @@
 #pragma once
 
-// Everything, for examples and experiments. It costs some 20 seconds of compiling a file:
-// libraries include the one header they need.
+// Everything, for examples and experiments. It costs some 20 seconds of compiling a
+// file: libraries include the one header they need.
 
 #include "trmml/clip/clip_model.hpp"
 #include "trmml/clip/freeze.hpp"
@@ -23,6 +23,7 @@
 #include "trmml/method/ablation.hpp"
 #include "trmml/method/baselines.hpp"
 #include "trmml/method/classnames.hpp"
+#include "trmml/method/evidence.hpp"
 #include "trmml/method/linear_probe.hpp"
 #include "trmml/method/trm_ml.hpp"
 #include "trmml/method/trm_ml_loss.hpp"

@@ -79,18 +79,17 @@ TEST_CASE("normalize_images: strided input, no picture, input left alone") {
 
 TEST_CASE("normalize_images: messages") {
   CHECK(
-      error_of<c10::ValueError>(
-          [] { normalize_images(at::zeros({2, 3, 4, 4}, at::kByte)); }) ==
+      error_of<c10::ValueError>([] {
+        normalize_images(at::zeros({2, 3, 4, 4}, at::kByte));
+      }) ==
       "normalize_images: expected images of shape [*, *, *, 3], got [2, 3, 4, 4]");
-  CHECK(
-      error_of<c10::ValueError>(
-          [] { normalize_images(at::zeros({4, 4, 3}, at::kByte)); }) ==
-      "normalize_images: expected images of shape [*, *, *, 3], got [4, 4, 3]");
-  CHECK(
-      error_of<c10::TypeError>([] { normalize_images(at::zeros({1, 4, 4, 3})); }) ==
-      "normalize_images: expected images of type uint8, got Float");
-  CHECK(
-      error_of<c10::ValueError>(
-          [] { normalize_images(at::zeros({1, 4, 4, 3}, at::kByte), 0); }) ==
-      "normalize_images: expected upscale of at least 1, got 0");
+  CHECK(error_of<c10::ValueError>([] {
+          normalize_images(at::zeros({4, 4, 3}, at::kByte));
+        }) == "normalize_images: expected images of shape [*, *, *, 3], got [4, 4, 3]");
+  CHECK(error_of<c10::TypeError>([] {
+          normalize_images(at::zeros({1, 4, 4, 3}));
+        }) == "normalize_images: expected images of type uint8, got Float");
+  CHECK(error_of<c10::ValueError>([] {
+          normalize_images(at::zeros({1, 4, 4, 3}, at::kByte), 0);
+        }) == "normalize_images: expected upscale of at least 1, got 0");
 }

@@ -1,3 +1,5 @@
+#include "reference/core.hpp"
+
 #include "trmml/core/check.hpp"
 #include "trmml/core/device.hpp"
 #include "trmml/core/error.hpp"
@@ -16,7 +18,6 @@
 #include <type_traits>
 #include <vector>
 
-#include "reference/core.hpp"
 #include "support/catch.hpp"
 #include "support/tensors.hpp"
 
@@ -54,10 +55,12 @@ TEST_CASE("check_shape: messages") {
   CHECK(
       message({2}, "one row each") ==
       "f: expected x of shape [2], got [2, 3] (one row each)");
-  CHECK(message({2, 3, kAnySize}, "") == "f: expected x of shape [2, 3, *], got [2, 3]");
+  CHECK(
+      message({2, 3, kAnySize}, "") == "f: expected x of shape [2, 3, *], got [2, 3]");
   const auto undefined = [](const char* hint) {
-    return error_of<c10::ValueError>(
-        [&] { check_shape(at::Tensor(), {1, kAnySize}, "f", "x", hint); });
+    return error_of<c10::ValueError>([&] {
+      check_shape(at::Tensor(), {1, kAnySize}, "f", "x", hint);
+    });
   };
   CHECK(undefined("") == "f: expected x of shape [1, *], got an undefined tensor");
   CHECK(
@@ -69,14 +72,12 @@ TEST_CASE("check_floating: floating types pass, others are named") {
   for (const auto type : {at::kHalf, at::kBFloat16, at::kFloat, at::kDouble}) {
     CHECK_NOTHROW(check_floating(at::zeros({1}, type), "f", "x"));
   }
-  CHECK(
-      error_of<c10::TypeError>(
-          [] { check_floating(at::zeros({1}, at::kLong), "f", "x"); }) ==
-      "f: expected x of a floating-point type, got Long");
-  CHECK(
-      error_of<c10::TypeError>(
-          [] { check_floating(at::zeros({1}, at::kBool), "f", "x"); }) ==
-      "f: expected x of a floating-point type, got Bool");
+  CHECK(error_of<c10::TypeError>([] {
+          check_floating(at::zeros({1}, at::kLong), "f", "x");
+        }) == "f: expected x of a floating-point type, got Long");
+  CHECK(error_of<c10::TypeError>([] {
+          check_floating(at::zeros({1}, at::kBool), "f", "x");
+        }) == "f: expected x of a floating-point type, got Bool");
 }
 
 TEST_CASE("check_labels: any type that holds -1, 0 and +1") {
@@ -97,7 +98,8 @@ TEST_CASE("check_labels: the first offender and its place") {
   labels[1][2] = -3;
   CHECK(
       message(labels) ==
-      "f: expected labels in {-1 absent, 0 unknown, +1 present}, got 2 at [1, 0] (other "
+      "f: expected labels in {-1 absent, 0 unknown, +1 present}, got 2 at [1, 0] "
+      "(other "
       "projects code their labels differently: convert them first)");
   at::Tensor broken = at::zeros({2, 3});
   broken[0][1] = std::numeric_limits<double>::quiet_NaN();
@@ -107,10 +109,9 @@ TEST_CASE("check_labels: the first offender and its place") {
   CHECK(
       message(at::zeros({3, 2}, at::kChar)) ==
       "f: expected labels of shape [2, *], got [3, 2]");
-  CHECK(
-      error_of<c10::ValueError>(
-          [] { check_labels(at::full({1}, 7), {1}, "f", "pseudo_labels"); })
-          .find("f: expected pseudo_labels in {-1 absent") == 0);
+  CHECK(error_of<c10::ValueError>([] {
+          check_labels(at::full({1}, 7), {1}, "f", "pseudo_labels");
+        }).find("f: expected pseudo_labels in {-1 absent") == 0);
 }
 
 // ---------------------------------------------------------------- error.hpp
@@ -121,8 +122,9 @@ TEST_CASE("errors: what programs tell apart") {
   CHECK(std::is_base_of_v<trmml::Error, trmml::CheckpointError>);
   CHECK(std::is_base_of_v<trmml::Error, trmml::Interrupted>);
   CHECK_FALSE(std::is_base_of_v<trmml::DataError, trmml::CheckpointError>);
-  CHECK(trmml::CheckpointError("a.safetensors: truncated").what() ==
-        std::string("a.safetensors: truncated"));
+  CHECK(
+      trmml::CheckpointError("a.safetensors: truncated").what() ==
+      std::string("a.safetensors: truncated"));
 }
 
 // ---------------------------------------------------------------- random.hpp
@@ -137,8 +139,8 @@ TEST_CASE("derive_seed: the values of an independent implementation") {
   CHECK(trmml::derive_seed(7, 3, "order") == expected(2));
   CHECK(trmml::derive_seed(3, 7, "order") == expected(3));
   CHECK(
-      trmml::derive_seed(
-          std::numeric_limits<uint64_t>::max(), 12, "initial weights") == expected(4));
+      trmml::derive_seed(std::numeric_limits<uint64_t>::max(), 12, "initial weights") ==
+      expected(4));
 }
 
 TEST_CASE("derive_seed: neighbours share nothing") {
@@ -188,8 +190,9 @@ void check_legacy(
   std::vector<int> numbers(n);
   std::iota(numbers.begin(), numbers.end(), 0);
   trmml::legacy_shuffle(engine, numbers);
-  CHECK(std::vector<double>(numbers.begin(), numbers.end()) ==
-        std::vector<double>(shuffled, shuffled + n));
+  CHECK(
+      std::vector<double>(numbers.begin(), numbers.end()) ==
+      std::vector<double>(shuffled, shuffled + n));
   constexpr std::array<uint32_t, 8> kMax = {0, 1, 2, 9, 15, 16, 999, 2147483647U};
   for (size_t i = 0; i < kMax.size(); ++i) {
     CHECK(trmml::legacy_interval(engine, kMax[i]) == intervals[i]);
@@ -225,10 +228,8 @@ TEST_CASE("versions") {
   CHECK(trmml::torch_version().find(std::to_string(TORCH_VERSION_MAJOR) + ".") == 0);
   CHECK(
       fmt::format(
-          "{}.{}.{}",
-          TRMML_VERSION_MAJOR,
-          TRMML_VERSION_MINOR,
-          TRMML_VERSION_PATCH) == TRMML_VERSION);
+          "{}.{}.{}", TRMML_VERSION_MAJOR, TRMML_VERSION_MINOR, TRMML_VERSION_PATCH) ==
+      TRMML_VERSION);
 }
 
 namespace {

@@ -53,8 +53,8 @@ TEST_CASE("text matching: against the reference") {
 TEST_CASE("text matching: worked by hand") {
   // Present points along x, absent along y; a picture at (3, 4) has cosines 0.6, 0.8.
   const at::Tensor words = numbers({5, 0, 0, 2}, {2, 1, 2});
-  const at::Tensor z =
-      text_image_logits(numbers({3, 4}, {1, 2}), words, at::full({}, 10.0, at::kDouble));
+  const at::Tensor z = text_image_logits(
+      numbers({3, 4}, {1, 2}), words, at::full({}, 10.0, at::kDouble));
   CHECK(z.item<double>() == Catch::Approx(-2));
   // Cells along x (score 1) and along y (score -1) with weights 1 : exp(-kappa s).
   const at::Tensor cells = numbers({2, 0, 0, 7}, {1, 2, 2});

@@ -37,7 +37,9 @@ inline trmml::ClassnameEmbeddings embeddings(
         test::fill({lengths[static_cast<size_t>(c)], kWidth}, 20 + c).to(type));
   }
   return trmml::pack_classnames(
-      test::fill({1, kWidth}, 30).to(type), names, test::fill({2, kWidth}, 31).to(type));
+      test::fill({1, kWidth}, 30).to(type),
+      names,
+      test::fill({2, kWidth}, 31).to(type));
 }
 
 inline trmml::TextEncoder text_encoder() {

@@ -39,7 +39,8 @@ using trmml::functional::l2_normalise;
 
 namespace {
 
-// ---------------------------------------------------------------- the reference's batch
+// ---------------------------------------------------------------- the reference's
+// batch
 
 constexpr int64_t kB = 5;
 constexpr int64_t kC = 4;
@@ -271,8 +272,8 @@ TEST_CASE("TrmMlLoss: rows of the ablation are one switch each") {
 TEST_CASE("TrmMlLoss: a batch of unknown labels") {
   CategoryPrototypeBank bank = make_bank();
   const TrmMlOutput output = leaves();
-  const TrmMlLossTerms terms =
-      TrmMlLoss()->forward(output, {at::zeros({kB, kC}, at::kChar), {}, {}, 0}, bank.get());
+  const TrmMlLossTerms terms = TrmMlLoss()->forward(
+      output, {at::zeros({kB, kC}, at::kChar), {}, {}, 0}, bank.get());
   CHECK(terms.classification_region.item<double>() == 0);
   CHECK(terms.classification_query.item<double>() == 0);
   CHECK(terms.contrastive_visual.item<double>() == 0);
@@ -302,8 +303,7 @@ TEST_CASE("TrmMlLoss: prototypes that do not exist yet") {
   const TrmMlLossTerms terms = TrmMlLoss()->forward(leaves(), targets, bank.get());
   CHECK_FALSE(terms.contrastive_visual.defined());
   CHECK_FALSE(terms.contrastive_text.defined());
-  CHECK(is_close(
-      term_values(terms), numbers(ref::kNoBankTerms, {8}), 1e-10));
+  CHECK(is_close(term_values(terms), numbers(ref::kNoBankTerms, {8}), 1e-10));
 }
 
 TEST_CASE("TrmMlLoss: one category") {
@@ -332,11 +332,11 @@ TEST_CASE("TrmMlLoss: outputs without a query level have the region terms only")
   TrmMlOutput output;
   output.region_logits = leaves().region_logits;
   output.text_features = leaves().text_features;
-  const TrmMlLossTerms terms = TrmMlLoss()->forward(
-      output, {labels(), pseudo_labels(), {}, 1}, bank.get());
+  const TrmMlLossTerms terms =
+      TrmMlLoss()->forward(output, {labels(), pseudo_labels(), {}, 1}, bank.get());
   CHECK(names_of(terms) == Names{"classification_region", "pseudo_region", "total"});
-  CHECK(is_close(
-      terms.total, terms.classification_region + terms.pseudo_region, 1e-12));
+  CHECK(
+      is_close(terms.total, terms.classification_region + terms.pseudo_region, 1e-12));
 }
 
 TEST_CASE("TrmMlLoss: the bank may change between forward and backward") {
@@ -344,8 +344,7 @@ TEST_CASE("TrmMlLoss: the bank may change between forward and backward") {
   const TrmMlOutput output = leaves();
   const TrmMlLossTerms terms =
       TrmMlLoss()->forward(output, {labels(), {}, {}, 0}, bank.get());
-  bank->update(
-      output.query_features.detach(), labels(), output.text_features.detach());
+  bank->update(output.query_features.detach(), labels(), output.text_features.detach());
   CHECK_NOTHROW(terms.total.backward());
   CHECK(is_close(
       gradients(output),
@@ -388,9 +387,9 @@ TEST_CASE("TrmMlLoss: messages") {
         TrmMlLossOptions().absent_weight(-1),
         TrmMlLossOptions().region_weight(-1),
         TrmMlLossOptions().query_weight(-1)}) {
-    CHECK(
-        error_of<c10::ValueError>([&] { TrmMlLoss loss(options); }) ==
-        "TrmMlLoss: expected weights >= 0, got a negative one");
+    CHECK(error_of<c10::ValueError>([&] {
+            TrmMlLoss loss(options);
+          }) == "TrmMlLoss: expected weights >= 0, got a negative one");
   }
   const auto message = [](const at::Tensor& y, const at::Tensor& pseudo = {}) {
     return error_of<c10::ValueError>([&] {
@@ -401,7 +400,8 @@ TEST_CASE("TrmMlLoss: messages") {
       message(at::zeros({kB, kC + 1}, at::kChar)) ==
       "functional::partial_asymmetric_loss: expected labels of shape [5, 4], got [5, "
       "5]");
-  CHECK(message(labels() * 2).find("in {-1 absent, 0 unknown, +1") != std::string::npos);
+  CHECK(
+      message(labels() * 2).find("in {-1 absent, 0 unknown, +1") != std::string::npos);
   CHECK(message(labels(), at::zeros({1, kC})).find("got [1, 4]") != std::string::npos);
 }
 
@@ -433,8 +433,7 @@ TEST_CASE("TextMatchingBaseline: prompts, text encoder, matching") {
             : trmml::functional::text_pixel_logits(images.regions, text, scale, 0.7);
     CHECK(is_close(output.region_logits, expected, 1e-5));
     CHECK(trmml::score_of(output).equal(output.region_logits));
-    CHECK(
-        trmml::score_of(output, trmml::Score::kQuery).equal(output.region_logits));
+    CHECK(trmml::score_of(output, trmml::Score::kQuery).equal(output.region_logits));
     CHECK(baseline->forward(images, text).region_logits.equal(output.region_logits));
     CHECK_FALSE(output.query_logits.defined());
     CHECK_FALSE(output.saliency.defined());
@@ -505,7 +504,8 @@ TEST_CASE("TextMatchingBaseline: messages") {
   CHECK(
       message(
           TextMatchingOptions(TextMatching::kPixel).sharpness(0), small::prompts()) ==
-      "TextMatchingBaseline: expected logit_scale_init and sharpness > 0, got 50 and 0");
+      "TextMatchingBaseline: expected logit_scale_init and sharpness > 0, got 50 and "
+      "0");
   CHECK(
       message(
           TextMatchingOptions(TextMatching::kImage).logit_scale_init(-2),
@@ -550,8 +550,8 @@ TEST_CASE("LinearProbe: many steps end where the gradient of the loss is zero") 
   const at::Tensor x = probe_features();
   const at::Tensor mean = x.mean(0);
   const at::Tensor deviation = x.std(0) + 1e-6;
-  const at::Tensor b = probe.scores(mean.unsqueeze(0));                      // [1, C]
-  const at::Tensor w = probe.scores(at::diag(deviation) + mean) - b;         // [F, C]
+  const at::Tensor b = probe.scores(mean.unsqueeze(0));               // [1, C]
+  const at::Tensor w = probe.scores(at::diag(deviation) + mean) - b;  // [F, C]
   const at::Tensor z = (x - mean) / deviation;
   const at::Tensor used = probe_labels().ne(0).to(at::kDouble);
   const at::Tensor slope =
@@ -603,14 +603,14 @@ TEST_CASE("LinearProbe: messages") {
   CHECK(
       fit(broken, probe_labels()) ==
       "LinearProbe::fit: expected finite features, got NaN or infinity");
-  CHECK(
-      error_of<c10::ValueError>([&x] { LinearProbe().scores(x); }) ==
-      "LinearProbe::scores: expected fit() to be called before");
+  CHECK(error_of<c10::ValueError>([&x] {
+          LinearProbe().scores(x);
+        }) == "LinearProbe::scores: expected fit() to be called before");
   LinearProbe probe(LinearProbeOptions().steps(1));
   probe.fit(x, probe_labels());
-  CHECK(
-      error_of<c10::ValueError>([&] { probe.scores(at::zeros({2, 4})); }) ==
-      "LinearProbe::scores: expected features of shape [*, 5], got [2, 4]");
+  CHECK(error_of<c10::ValueError>([&] {
+          probe.scores(at::zeros({2, 4}));
+        }) == "LinearProbe::scores: expected features of shape [*, 5], got [2, 4]");
 }
 
 TEST_CASE("pooled_features: global, mean and maximum of the cells") {

@@ -183,8 +183,9 @@ TEST_CASE("TrmMl: one category, one prompt") {
   at::manual_seed(1);
   TrmMl single(
       options(1), small::embeddings({1}), small::text_encoder(), small::frozen_text(1));
-  CHECK(single->forward(small::images()).query_logits.sizes() ==
-        at::IntArrayRef({kB, 1}));
+  CHECK(
+      single->forward(small::images()).query_logits.sizes() ==
+      at::IntArrayRef({kB, 1}));
 
   TrmMlOptions chosen = options();
   chosen.prompts().n_prompts(1);
@@ -234,8 +235,9 @@ TEST_CASE("TrmMl: every trained parameter is in one group, once") {
         continue;  // it adds the same to the scores of all regions: zero but for noise
       }
       INFO(item.key());
-      CHECK((item.value().grad().defined() &&
-             item.value().grad().abs().max().item<double>() > 1e-8) == used);
+      CHECK(
+          (item.value().grad().defined() &&
+           item.value().grad().abs().max().item<double>() > 1e-8) == used);
     }
   }
 }
@@ -326,8 +328,7 @@ TEST_CASE("TrmMl: to another device and type") {
   TrmMl model = make_model();
   const at::Tensor z = model->forward(small::images()).query_logits;
   model->to(at::kDouble);
-  const at::Tensor in_double =
-      model->forward(small::images(at::kDouble)).query_logits;
+  const at::Tensor in_double = model->forward(small::images(at::kDouble)).query_logits;
   CHECK(in_double.scalar_type() == at::kDouble);
   CHECK(is_close(z, in_double, 1e-4));
 }
@@ -424,8 +425,9 @@ TEST_CASE("tokenize_classnames: names apart from what stands around them") {
   CHECK(tokens.initial_words == Ids{1, 2});
   CHECK(trmml::tokenize_classnames(Letters(), {"a"}).initial_words.empty());
   CHECK(
-      error_of<c10::ValueError>(
-          [] { trmml::tokenize_classnames(Letters(), {"cat", "  "}); }) ==
+      error_of<c10::ValueError>([] {
+        trmml::tokenize_classnames(Letters(), {"cat", "  "});
+      }) ==
       "tokenize_classnames: expected a category name with at least one token, got \"  "
       "\"");
 }
@@ -464,8 +466,7 @@ TEST_CASE("TrmMl: without learned context a prompt is the text itself") {
                               38, 1, 2, 20, 1,  24, 9,  27, 39},
                              at::kLong)
                              .view({3, 9});
-  CHECK(is_close(
-      model->text_features()[0], l2_normalise(tower->forward(ids)), 1e-5));
+  CHECK(is_close(model->text_features()[0], l2_normalise(tower->forward(ids)), 1e-5));
 }
 
 TEST_CASE("TrmMl: packed prompts through a frozen tower equal padded ones") {

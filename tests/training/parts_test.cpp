@@ -1,3 +1,8 @@
+#include "trmml/training/checkpoint.hpp"
+#include "trmml/training/ema.hpp"
+#include "trmml/training/evaluate.hpp"
+#include "trmml/training/schedule.hpp"
+
 #include <ATen/ATen.h>
 
 #include <filesystem>
@@ -9,10 +14,6 @@
 #include "reference/training.hpp"
 #include "support/catch.hpp"
 #include "support/tensors.hpp"
-#include "trmml/training/checkpoint.hpp"
-#include "trmml/training/ema.hpp"
-#include "trmml/training/evaluate.hpp"
-#include "trmml/training/schedule.hpp"
 
 // The parts of the trainer: schedule, moving average, checkpoint, evaluation.
 
@@ -30,10 +31,7 @@ using trmml::training::OneCyclePoint;
 namespace {
 
 template <size_t n>
-void check_schedule(
-    double rise,
-    const double (&rates)[n],
-    const double (&momenta)[n]) {
+void check_schedule(double rise, const double (&rates)[n], const double (&momenta)[n]) {
   for (size_t step = 0; step < n; ++step) {
     const OneCyclePoint point =
         one_cycle(static_cast<int64_t>(step), static_cast<int64_t>(n), 0.02, rise);
@@ -148,8 +146,7 @@ Weights make_weights() {
 torch::optim::AdamW make_optimizer(const Weights& w) {
   std::vector<torch::optim::OptimizerParamGroup> groups;
   groups.emplace_back(
-      std::vector<at::Tensor>{w[0]},
-      std::make_unique<torch::optim::AdamWOptions>(0.1));
+      std::vector<at::Tensor>{w[0]}, std::make_unique<torch::optim::AdamWOptions>(0.1));
   groups.emplace_back(
       std::vector<at::Tensor>{w[1], w[2]},
       std::make_unique<torch::optim::AdamWOptions>(0.01));
@@ -251,12 +248,8 @@ TEST_CASE("state_number: whole numbers only") {
   };
   const std::string expected =
       "runs/last.safetensors: expected a whole number under \"";
-  CHECK(
-      message("step") ==
-      expected + "step\" in the state's metadata, got nothing");
-  CHECK(
-      message("tail") ==
-      expected + "tail\" in the state's metadata, got \"12x\"");
+  CHECK(message("step") == expected + "step\" in the state's metadata, got nothing");
+  CHECK(message("tail") == expected + "tail\" in the state's metadata, got \"12x\"");
   for (const char* key : {"empty", "half", "huge"}) {
     CHECK(message(key).find(expected + key) == 0);
   }
@@ -351,7 +344,8 @@ TEST_CASE("as_matrix, as_label_matrix: messages") {
   const std::string wrong = "as_matrix: expected contiguous float scores on the CPU";
   CHECK(matrix(at::zeros({2, 3}, at::kDouble)) == wrong);
   CHECK(matrix(at::zeros({2, 3}).t()) == wrong);
-  CHECK(matrix(at::zeros({2})) == "as_matrix: expected scores of shape [*, *], got [2]");
+  CHECK(
+      matrix(at::zeros({2})) == "as_matrix: expected scores of shape [*, *], got [2]");
   const auto labels = [](const at::Tensor& x) {
     return error_of([&] { trmml::training::as_label_matrix(x); });
   };

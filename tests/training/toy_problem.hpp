@@ -118,8 +118,7 @@ inline trmml::io::TensorMap state_of(const torch::nn::Module& module) {
 }
 
 /// The same names, and the same bits behind each.
-inline bool
-is_same(const trmml::io::TensorMap& a, const trmml::io::TensorMap& b) {
+inline bool is_same(const trmml::io::TensorMap& a, const trmml::io::TensorMap& b) {
   bool same = a.size() == b.size();
   for (const auto& [name, tensor] : a) {
     const auto other = b.find(name);

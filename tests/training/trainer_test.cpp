@@ -85,9 +85,7 @@ class Hill : public trmml::Method {
     output.region_logits = images.global * (is_training() ? w : w * (1 - w));
     return output;
   }
-  std::vector<ParameterGroup> parameter_groups() override {
-    return {{"matcher", {w}}};
-  }
+  std::vector<ParameterGroup> parameter_groups() override { return {{"matcher", {w}}}; }
 
   at::Tensor w;
 };
@@ -141,13 +139,18 @@ TEST_CASE("Trainer: raises the held-out mAP of the toy problem") {
   const toy::Problem problem = toy::make_problem();
   TrmMl model = toy::make_model(problem);
   const double before = toy::held_out_mAP(*model, problem);
-  const Run run =
-      train(model.ptr(), problem, toy::trainer_options().epochs(12), {}, PseudoLabelerOptions());
+  const Run run = train(
+      model.ptr(),
+      problem,
+      toy::trainer_options().epochs(12),
+      {},
+      PseudoLabelerOptions());
   CHECK(run.result.epochs == 12);
   CHECK(run.result.best_mAP > before + 0.15);
   CHECK(run.result.best_mAP > 0.85);
-  CHECK(run.reports.back().losses.back().second <
-        run.reports.front().losses.back().second);
+  CHECK(
+      run.reports.back().losses.back().second <
+      run.reports.front().losses.back().second);
 }
 
 TEST_CASE("Trainer: a baseline learns too") {
@@ -181,7 +184,8 @@ TEST_CASE("Trainer: torch's AdamW, OneCycleLR, clipping and moving average") {
   // All pictures are one batch: the order of the pictures changes rounding only.
   const support::TemporaryFolder folder;
   const at::Tensor x = (fill({12, 4}, 1) * 2).to(at::kFloat);
-  const TrainingSet set{{x, at::zeros({12, 1, 1})}, test::fill_labels({12, 3}, 2), {}, {}};
+  const TrainingSet set{
+      {x, at::zeros({12, 1, 1})}, test::fill_labels({12, 3}, 2), {}, {}};
   const auto method = std::make_shared<Linear>(4, 3);
   {
     const at::NoGradGuard no_grad;
@@ -237,7 +241,8 @@ TEST_CASE("Trainer: a frozen tower gets no gradient and no weight decay") {
     CHECK_FALSE(after.at(name).equal(model_before.at(name)));
   }
   for (const char* name :
-       {"prompt_learner.token_names", "prompt_learner.token_prefix",
+       {"prompt_learner.token_names",
+        "prompt_learner.token_prefix",
         "matcher.category_bias"}) {
     CHECK(after.at(name).equal(model_before.at(name)));
   }
@@ -332,8 +337,10 @@ TEST_CASE("Trainer: the order depends on seed and epoch only") {
   at::manual_seed(12345);
   CHECK(at::cat(batches_of(four_epochs(), set)).equal(order));
   CHECK(at::cat(batches_of(four_epochs().batch_size(7), set)).equal(order));
-  CHECK(at::cat(batches_of(four_epochs().matcher_learning_rate(0.7), set)).equal(order));
-  CHECK(at::cat(batches_of(four_epochs().epochs(2), set)).equal(order.narrow(0, 0, 24)));
+  CHECK(
+      at::cat(batches_of(four_epochs().matcher_learning_rate(0.7), set)).equal(order));
+  CHECK(
+      at::cat(batches_of(four_epochs().epochs(2), set)).equal(order.narrow(0, 0, 24)));
   CHECK_FALSE(at::cat(batches_of(four_epochs().seed(10), set)).equal(order));
   const uint64_t large = std::numeric_limits<uint64_t>::max();
   CHECK_FALSE(at::cat(batches_of(four_epochs().seed(large), set)).equal(order));
@@ -431,13 +438,12 @@ TEST_CASE("Trainer: the mean of a loss over an epoch") {
               trmml::LossNormalisation::kBatch))),
       options);
   trainer.fit(set, held_out_of(set), callbacks);
-  const double expected =
-      trmml::functional::partial_asymmetric_loss(
-          at::zeros({8, 2}, at::kDouble),
-          set.labels,
-          trmml::AsymmetricLossOptions().normalisation(
-              trmml::LossNormalisation::kBatch))
-          .item<double>();
+  const double expected = trmml::functional::partial_asymmetric_loss(
+                              at::zeros({8, 2}, at::kDouble),
+                              set.labels,
+                              trmml::AsymmetricLossOptions().normalisation(
+                                  trmml::LossNormalisation::kBatch))
+                              .item<double>();
   REQUIRE(totals.size() == 2);
   CHECK(totals[0] == Catch::Approx(expected));
   CHECK(totals[1] == Catch::Approx(expected));
@@ -448,7 +454,8 @@ TEST_CASE("Trainer: the mean of a loss over an epoch") {
 namespace {
 
 TrainingSet hill_set() {
-  return {{at::ones({8, 1}), at::zeros({8, 1, 1})}, at::ones({8, 1}, at::kChar), {}, {}};
+  return {
+      {at::ones({8, 1}), at::zeros({8, 1, 1})}, at::ones({8, 1}, at::kChar), {}, {}};
 }
 
 HeldOutSet hill_held_out() {
@@ -490,9 +497,10 @@ TEST_CASE("Trainer: returns to the averaged weights of the best epoch") {
   CHECK(method->w.item<double>() > 0);
   CHECK(method->w.item<double>() < 1);
   const auto held_out = hill_held_out();
-  CHECK(trmml::training::mean_average_precision(
-            trmml::training::predict(*method, held_out.features), held_out.labels)
-            .mAP == result.best_mAP);
+  CHECK(
+      trmml::training::mean_average_precision(
+          trmml::training::predict(*method, held_out.features), held_out.labels)
+          .mAP == result.best_mAP);
 }
 
 TEST_CASE("Trainer: stops early after `patience` epochs without gain") {
@@ -533,13 +541,14 @@ TEST_CASE("gather_evidence: the pieces that are asked for") {
       model->bank->negative(),
       problem.train.frozen_text,
       problem.train.zero_shot);
-  const auto gathered = [&](bool visual, bool text, bool zero_shot, int64_t batch = 500) {
-    return gather_evidence(
-        *model,
-        problem.train,
-        EvidenceOptions().visual(visual).text(text).zero_shot(zero_shot),
-        batch);
-  };
+  const auto gathered =
+      [&](bool visual, bool text, bool zero_shot, int64_t batch = 500) {
+        return gather_evidence(
+            *model,
+            problem.train,
+            EvidenceOptions().visual(visual).text(text).zero_shot(zero_shot),
+            batch);
+      };
   const auto mean = [](const std::vector<at::Tensor>& pieces) {
     return trmml::functional::combine_evidence(pieces);
   };
@@ -550,15 +559,15 @@ TEST_CASE("gather_evidence: the pieces that are asked for") {
   CHECK(is_close(gathered(false, false, true), mean({all.zero_shot}), 1e-5));
   CHECK(is_close(
       gathered(true, false, true), mean({all.prototypes, all.zero_shot}), 1e-5));
-  CHECK(is_close(
-      gathered(false, true, true), mean({all.relation, all.zero_shot}), 1e-5));
+  CHECK(
+      is_close(gathered(false, true, true), mean({all.relation, all.zero_shot}), 1e-5));
   CHECK(is_close(
       gathered(true, true, false), mean({all.prototypes, all.relation}), 1e-5));
   CHECK(model->is_training());
   CHECK_FALSE(gathered(true, true, true).requires_grad());
-  CHECK(
-      error_of<c10::ValueError>([&] { gathered(false, false, false); }) ==
-      "functional::combine_evidence: expected at least one piece, got 0");
+  CHECK(error_of<c10::ValueError>([&] {
+          gathered(false, false, false);
+        }) == "functional::combine_evidence: expected at least one piece, got 0");
 
   // Only what a piece is made of has to be there.
   TrainingSet bare = problem.train;
@@ -600,8 +609,7 @@ TEST_CASE("Trainer: pseudo-labels come from the average at the start of an epoch
   callbacks.epoch_end = [&](const EpochReport& report) {
     reports.push_back(report);
     const auto state = trmml::io::read_safetensors(folder / "last.safetensors").tensors;
-    TrmMl averaged(
-        std::dynamic_pointer_cast<trmml::TrmMlImpl>(model->clone()));
+    TrmMl averaged(std::dynamic_pointer_cast<trmml::TrmMlImpl>(model->clone()));
     const c10::NoGradGuard no_grad;
     int64_t i = 0;
     for (const auto& group : averaged->parameter_groups()) {
@@ -647,10 +655,10 @@ TEST_CASE("Trainer: without a zero-shot score pseudo-labels are refused") {
   TrmMl model = toy::make_model(problem);
   CHECK(
       error_of<c10::ValueError>([&] {
-        train(
-            model.ptr(), problem, toy::trainer_options(), {}, PseudoLabelerOptions());
-      }).find("gather_evidence: expected zero_shot of shape [60, 3], got an undefined") ==
-      0);
+        train(model.ptr(), problem, toy::trainer_options(), {}, PseudoLabelerOptions());
+      })
+          .find("gather_evidence: expected zero_shot of shape [60, 3], got an "
+                "undefined") == 0);
 }
 
 // ---------------------------------------------------------------- messages
@@ -707,9 +715,8 @@ TEST_CASE("Trainer: broken features are named") {
       trmml::PromptLearnerOptions(toy::kC, toy::kWidth).n_ctx(2),
       problem.names,
       problem.text_encoder());
-  const std::string message = error_of<trmml::Error>([&] {
-    train(baseline.ptr(), problem, toy::trainer_options().batch_size(60));
-  });
+  const std::string message = error_of<trmml::Error>(
+      [&] { train(baseline.ptr(), problem, toy::trainer_options().batch_size(60)); });
   CHECK(
       message ==
       "Trainer: expected a finite loss in epoch 0 at step 0, got classification_region "
@@ -720,9 +727,8 @@ TEST_CASE("Trainer: options out of range") {
   const toy::Problem problem = toy::make_problem();
   TrmMl model = toy::make_model(problem);
   const auto message = [&model](const TrainerOptions& options) {
-    return error_of<c10::ValueError>([&] {
-      Trainer trainer(model.ptr(), TrmMlLoss(), options);
-    });
+    return error_of<c10::ValueError>(
+        [&] { Trainer trainer(model.ptr(), TrmMlLoss(), options); });
   };
   CHECK(
       message(TrainerOptions().epochs(0)) ==
@@ -760,8 +766,7 @@ TEST_CASE("Trainer: sets that do not fit are refused before the first step") {
   toy::Problem wrong = good;
   wrong.train.labels = good.train.labels.narrow(0, 0, 59);
   CHECK(
-      message(wrong) ==
-      "Trainer::fit: expected labels of shape [60, *], got [59, 3]");
+      message(wrong) == "Trainer::fit: expected labels of shape [60, *], got [59, 3]");
   wrong = good;
   wrong.train.labels = good.train.labels * 2;
   CHECK(
@@ -781,8 +786,7 @@ TEST_CASE("Trainer: sets that do not fit are refused before the first step") {
   wrong = good;
   wrong.held_out.labels = good.held_out.labels.narrow(1, 0, 2);
   CHECK(
-      message(wrong) ==
-      "Trainer::fit: expected labels of shape [60, 3], got [60, 2]");
+      message(wrong) == "Trainer::fit: expected labels of shape [60, 3], got [60, 2]");
   wrong = good;
   wrong.held_out.features.global = at::zeros({0, toy::kD});
   CHECK(message(wrong) == "Trainer::fit: expected at least one picture, got none");
@@ -799,8 +803,7 @@ TEST_CASE("Trainer: what a callback throws comes through") {
   TrainerCallbacks callbacks;
   callbacks.step_end = [](int64_t, int64_t) { throw std::runtime_error("enough"); };
   Trainer trainer(model.ptr(), TrmMlLoss(), toy::trainer_options());
-  CHECK(
-      error_of<std::runtime_error>([&] {
-        trainer.fit(problem.train, problem.held_out, callbacks);
-      }) == "enough");
+  CHECK(error_of<std::runtime_error>([&] {
+          trainer.fit(problem.train, problem.held_out, callbacks);
+        }) == "enough");
 }

@@ -13,13 +13,7 @@
 
 namespace trmml::training {
 
-/// Rows `start` .. `start + length - 1` of stored features, as float.
-inline clip::ImageFeatures
-narrow_features(const clip::ImageFeatures& images, int64_t start, int64_t length) {
-  return {
-      images.global.narrow(0, start, length).to(at::kFloat),
-      images.regions.narrow(0, start, length).to(at::kFloat)};
-}
+using trmml::narrow_features;
 
 /// Scores [N, C] (logits) of all pictures, in evaluation mode and without gradient; the
 /// last, smaller batch is kept.

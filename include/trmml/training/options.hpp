@@ -1,5 +1,7 @@
 #pragma once
 
+#include "trmml/method/evidence.hpp"
+
 #include <torch/arg.h>
 
 #include <cstdint>
@@ -7,18 +9,7 @@
 
 namespace trmml::training {
 
-/// Which pieces make up the evidence for pseudo-labels; see
-/// `functional::relation_evidence`. Ours.
-struct EvidenceOptions {
-  /// e1, visual prototypes (default true).
-  TORCH_ARG(bool, visual) = true;
-
-  /// e2, relation to the frozen text prototypes (default true).
-  TORCH_ARG(bool, text) = true;
-
-  /// e3, zero-shot score of the picture (default true).
-  TORCH_ARG(bool, zero_shot) = true;
-};
+using trmml::EvidenceOptions;
 
 /// Options for `Trainer`. All ours; sized for FashionScenes on frozen features.
 struct TrainerOptions {

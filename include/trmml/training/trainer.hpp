@@ -1,11 +1,10 @@
 #pragma once
 
 #include "trmml/core/random.hpp"
-#include "trmml/functional/pseudo_label.hpp"
 #include "trmml/io/module_weights.hpp"
+#include "trmml/method/evidence.hpp"
 #include "trmml/method/method.hpp"
 #include "trmml/method/trm_ml_loss.hpp"
-#include "trmml/modules/pseudo_labeler.hpp"
 #include "trmml/training/checkpoint.hpp"
 #include "trmml/training/ema.hpp"
 #include "trmml/training/evaluate.hpp"
@@ -32,14 +31,8 @@
 
 namespace trmml::training {
 
-/// What is trained on: frozen features, computed once per view, and the labels that the
-/// protocol left known.
-struct TrainingSet {
-  clip::ImageFeatures features;  ///< of N pictures
-  at::Tensor labels;             ///< int8 [N, C] in {-1, 0, +1}
-  at::Tensor zero_shot;    ///< [N, C] `functional::zero_shot_scores`; for pseudo-labels
-  at::Tensor frozen_text;  ///< [C, D] text of "a photo of a {name}."; for pseudo-labels
-};
+using trmml::gather_evidence;
+using trmml::TrainingSet;
 
 /// Pictures of the training pool that are never trained on: the best epoch is chosen on
 /// them.
@@ -73,65 +66,6 @@ struct TrainingResult {
   int64_t best_epoch = 0;  ///< from 0, by held-out mAP
   double best_mAP = 0.0;   ///< on the held-out pictures
 };
-
-/// The evidence [N, C] for the unknown labels, by the method as it stands (apply the
-/// averaged weights first); see `functional::relation_evidence`. A method without
-/// category-aware regions has the zero-shot piece only.
-inline at::Tensor gather_evidence(
-    Method& method,
-    const TrainingSet& train,
-    const EvidenceOptions& options = {},
-    int64_t batch_size = 500) {
-  constexpr auto kWhere = "gather_evidence";
-  const c10::NoGradGuard no_grad;
-  const CategoryPrototypeBankImpl* bank = method.prototypes();
-  std::vector<at::Tensor> pieces;
-  if (options.zero_shot() || bank == nullptr) {
-    check_shape(
-        train.zero_shot,
-        {train.labels.size(0), train.labels.size(1)},
-        kWhere,
-        "zero_shot",
-        "pseudo-labels are estimated from it");
-    pieces.push_back(train.zero_shot);
-  }
-  if (bank != nullptr && (options.visual() || options.text())) {
-    if (options.text()) {
-      check_shape(
-          train.frozen_text,
-          {train.labels.size(1), kAnySize},
-          kWhere,
-          "frozen_text",
-          "pseudo-labels are estimated from it");
-    }
-    const bool was_training = method.is_training();
-    method.eval();
-    const at::Tensor text = method.text_features();
-    std::vector<at::Tensor> visual;
-    std::vector<at::Tensor> relation;
-    for (int64_t i = 0; i < train.labels.size(0); i += batch_size) {
-      const int64_t n = std::min(batch_size, train.labels.size(0) - i);
-      const TrmMlOutput output =
-          method.forward(narrow_features(train.features, i, n), text);
-      if (options.visual()) {
-        visual.push_back(functional::prototype_evidence(
-            output.query_features, bank->visual(), bank->negative()));
-      }
-      if (options.text()) {
-        relation.push_back(functional::text_relation_evidence(
-            output.region_features, train.frozen_text));
-      }
-    }
-    method.train(was_training);
-    if (options.visual()) {
-      pieces.push_back(at::cat(visual));
-    }
-    if (options.text()) {
-      pieces.push_back(at::cat(relation));
-    }
-  }
-  return functional::combine_evidence(pieces);
-}
 
 /// Trains a method on frozen features: AdamW, one-cycle schedule, moving average of the
 /// weights, clipped gradients, pseudo-labels at the start of each epoch, early stop,
@@ -413,8 +347,7 @@ class Trainer {
       check_shape(features.global, {kAnySize, kAnySize}, kWhere, "global features");
       const int64_t n = features.global.size(0);
       TORCH_CHECK_VALUE(n > 0, kWhere, ": expected at least one picture, got none");
-      check_shape(
-          features.regions, {n, kAnySize, kAnySize}, kWhere, "region features");
+      check_shape(features.regions, {n, kAnySize, kAnySize}, kWhere, "region features");
       check_labels(labels, {n, n_cls}, kWhere);
     };
     check_set(train.features, train.labels, kAnySize);
@@ -525,8 +458,7 @@ class Trainer {
     };
     auto generator = at::globalContext().defaultGenerator(at::kCPU);
     const at::Tensor best_mAP = find("best_mAP", {});
-    const at::Tensor generator_state =
-        find("generator", generator.get_state().sizes());
+    const at::Tensor generator_state = find("generator", generator.get_state().sizes());
     if (!best_mAP.defined() || !generator_state.defined()) {
       throw CheckpointError(fmt::format(
           "{}: expected best_mAP and the state of the generator, got a file without",
