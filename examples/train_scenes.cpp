@@ -86,7 +86,7 @@ void train(CLI::App& app, Options& options) {
     page.add_section("Pictures").add_panels(scenes::panels(world, result, 8));
     trmml::io::write_safetensors(
         out / "best.safetensors",
-        trmml::io::module_tensors(*result.model),
+        trmml::io::module_tensors(result.model->as_module()),
         {{"method", options.run.method}});
   }
   page.write(out / "report.html");

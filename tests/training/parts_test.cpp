@@ -260,8 +260,9 @@ TEST_CASE("state_number: whole numbers only") {
 namespace {
 
 /// Scores are the first C entries of the global feature; remembers what it was asked.
-class Copy : public trmml::Method {
+class Copy : public torch::nn::Module, public trmml::Method {
  public:
+  torch::nn::Module& as_module() override { return *this; }
   at::Tensor text_features() override {
     ++texts;
     return at::zeros({2, 2, 3});

@@ -50,8 +50,9 @@ using trmml::training::TrainingSet;
 namespace {
 
 /// z = x W + b on the global feature, in double. Remembers what it was trained on.
-class Linear : public trmml::Method {
+class Linear : public torch::nn::Module, public trmml::Method {
  public:
+  torch::nn::Module& as_module() override { return *this; }
   Linear(int64_t d, int64_t c)
       : weight(register_parameter("weight", at::zeros({d, c}, at::kDouble))),
         bias(register_parameter("bias", at::zeros({c}, at::kDouble))) {}
@@ -75,8 +76,9 @@ class Linear : public trmml::Method {
 };
 
 /// Training pushes w up; the held-out score is right only while 0 < w < 1.
-class Hill : public trmml::Method {
+class Hill : public torch::nn::Module, public trmml::Method {
  public:
+  torch::nn::Module& as_module() override { return *this; }
   Hill() : w(register_parameter("w", at::full({}, -0.2))) {}
 
   at::Tensor text_features() override { return at::zeros({2, 1, 1}); }

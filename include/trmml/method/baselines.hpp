@@ -85,6 +85,8 @@ class TextMatchingBaselineImpl : public torch::nn::Cloneable<TextMatchingBaselin
            << (options.matching() == TextMatching::kImage ? "image" : "pixel") << ")";
   }
 
+  torch::nn::Module& as_module() override { return *this; }
+
   at::Tensor text_features() override {
     return functional::l2_normalise(encode_text_(prompt_learner->forward()));
   }

@@ -67,8 +67,8 @@ inline at::Tensor gather_evidence(
           "frozen_text",
           "pseudo-labels are estimated from it");
     }
-    const bool was_training = method.is_training();
-    method.eval();
+    const bool was_training = method.as_module().is_training();
+    method.as_module().eval();
     const at::Tensor text = method.text_features();
     std::vector<at::Tensor> visual;
     std::vector<at::Tensor> relation;
@@ -85,7 +85,7 @@ inline at::Tensor gather_evidence(
             output.region_features, train.frozen_text));
       }
     }
-    method.train(was_training);
+    method.as_module().train(was_training);
     if (options.visual()) {
       pieces.push_back(at::cat(visual));
     }

@@ -61,8 +61,16 @@ struct ParameterGroup {
 
 /// A method of multi-label recognition with learned prompts on a frozen CLIP. What the
 /// trainer needs to know of TRM-ML and of the baselines, which are of equal rank.
-class Method : public virtual torch::nn::Module {
+///
+/// An interface only: the classes that implement it are `torch::nn::Cloneable`, which
+/// brings its own `Module`.
+class Method {
  public:
+  virtual ~Method() = default;
+
+  /// The method as a module: parameters, buffers, mode.
+  virtual torch::nn::Module& as_module() = 0;
+
   /// Text features [P, C, D] of the current prompts, normalised. At test, compute them
   /// once and give them to every `forward`.
   virtual at::Tensor text_features() = 0;

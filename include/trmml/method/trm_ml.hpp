@@ -89,6 +89,8 @@ class TrmMlImpl : public torch::nn::Cloneable<TrmMlImpl>, public Method {
 
   void pretty_print(std::ostream& stream) const override { stream << "trmml::TrmMl"; }
 
+  torch::nn::Module& as_module() override { return *this; }
+
   at::Tensor text_features() override {
     return functional::l2_normalise(encode_text_(prompt_learner->forward()));
   }

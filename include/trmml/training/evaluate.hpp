@@ -23,8 +23,8 @@ inline at::Tensor predict(
     Score score = Score::kMean,
     int64_t batch_size = 500) {
   const c10::NoGradGuard no_grad;
-  const bool was_training = method.is_training();
-  method.eval();
+  const bool was_training = method.as_module().is_training();
+  method.as_module().eval();
   const at::Tensor text = method.text_features();
   std::vector<at::Tensor> scores;
   for (int64_t i = 0; i < images.global.size(0); i += batch_size) {
@@ -32,7 +32,7 @@ inline at::Tensor predict(
     scores.push_back(
         score_of(method.forward(narrow_features(images, i, n), text), score));
   }
-  method.train(was_training);
+  method.as_module().train(was_training);
   return at::cat(scores);
 }
 

@@ -362,7 +362,7 @@ class Trainer {
     const double decay =
         std::pow(options_.ema_memory(), 1.0 / static_cast<double>(steps_));
     ema_.emplace(std::move(named), decay);
-    method_->train();
+    method_->as_module().train();
   }
 
   int64_t steps_per_epoch(const TrainingSet& train) const {
@@ -378,7 +378,7 @@ class Trainer {
       return;
     }
     io::TensorMap tensors;
-    for (const auto& [name, tensor] : io::module_tensors(*method_)) {
+    for (const auto& [name, tensor] : io::module_tensors(method_->as_module())) {
       tensors["model." + name] = tensor;
     }
     for (size_t i = 0; i < ema_->average().size(); ++i) {
@@ -440,7 +440,7 @@ class Trainer {
         sums_[name.substr(4)] = tensor.item<double>();
       }
     }
-    io::load_module(*method_, weights, state_path().string());
+    io::load_module(method_->as_module(), weights, state_path().string());
     load_optimizer(optimizer_, "adamw", file.tensors);
     load_averages(file);
     const auto find = [&](const char* name, at::IntArrayRef shape) {
