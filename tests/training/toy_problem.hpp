@@ -16,7 +16,7 @@
 
 // A small problem that TRM-ML can learn: pictures of four noisy cells, some of which
 // hold the direction of a category; half of the labels are known. No CLIP is needed:
-// the text encoder adds up the embeddings of a prompt and projects them.
+// the text encoder adds up the embeddings of a prompt, bends and projects them.
 
 namespace toy {
 
@@ -41,14 +41,14 @@ struct Problem {
 
   trmml::TextEncoder text_encoder() const {
     return [projection = projection](const trmml::Prompts& p) {
-      return p.dense().embeddings.sum(2).matmul(projection);
+      return (0.4 * p.dense().embeddings.sum(2)).tanh().matmul(projection);
     };
   }
 };
 
 inline Pictures
 make_pictures(at::Generator& random, const at::Tensor& directions, int64_t n) {
-  constexpr double kNoise = 0.45;
+  constexpr double kNoise = 0.15;
   at::Tensor cells = kNoise * at::randn({n, kR, kD}, random);
   const at::Tensor present = at::rand({n, kC}, random).lt(0.4);
   const at::Tensor where = at::randint(kR, {n, kC}, random, at::kLong);
@@ -92,8 +92,9 @@ inline trmml::TrmMl
 make_model(const Problem& problem, uint64_t seed = 3, double dropout = 0.0) {
   at::manual_seed(seed);
   trmml::TrmMlOptions options(kC, kWidth, kD);
-  options.prompts().n_ctx(2).negative_init_std(1.0);
+  options.prompts().n_ctx(2).class_specific(true).negative_init_std(1.0);
   options.matcher().logit_scale_init(10).dropout(dropout);
+  options.matcher().attention_init(trmml::AttentionInit::kIdentity);
   return trmml::TrmMl(
       options, problem.names, problem.text_encoder(), problem.train.frozen_text);
 }
@@ -102,7 +103,7 @@ make_model(const Problem& problem, uint64_t seed = 3, double dropout = 0.0) {
 inline training::TrainerOptions trainer_options() {
   training::TrainerOptions options;
   options.epochs(6).batch_size(16).seed(5);
-  options.prompt_learning_rate(1e-2).matcher_learning_rate(5e-3);
+  options.prompt_learning_rate(0.05).matcher_learning_rate(0.01);
   return options;
 }
 
