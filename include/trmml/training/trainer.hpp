@@ -212,9 +212,13 @@ class Trainer {
     const auto named = terms.named();
     if (!std::isfinite(terms.total.item<double>())) {
       std::string text;
-      for (const auto& [name, value] : named) {
+      for (const auto& [name, term] : named) {
+        const double value = term.item<double>();
         text += fmt::format(
-            "{}{} {}", text.empty() ? "" : ", ", name, value.item<double>());
+            "{}{} {}",
+            text.empty() ? "" : ", ",
+            name,
+            std::isnan(value) ? std::abs(value) : value);  // never "-nan"
       }
       throw Error(fmt::format(
           "Trainer: expected a finite loss in epoch {} at step {}, got {} (lower the "
