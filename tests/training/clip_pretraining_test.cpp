@@ -42,8 +42,11 @@ TextTransformerOptions text_options() {
 ClipModel make_model(uint64_t seed = 1) {
   at::manual_seed(seed);
   return ClipModel(ClipModelOptions(
-      ModifiedResNetOptions(16).width(8).layers({1, 1, 1, 1}).heads(4).input_resolution(
-          32),
+      ModifiedResNetOptions(16)
+          .width(8)
+          .layers({1, 1, 1, 1})
+          .heads(4)
+          .input_resolution(32),
       text_options()));
 }
 
@@ -91,8 +94,7 @@ TEST_CASE("ClipPretraining: the loss, by the definition of cross-entropy") {
   const PairBatch batch = make_batch();
   const at::Tensor v = unit(twin->encode_image(batch.images)).to(at::kDouble);
   const at::Tensor t = unit(twin->encode_text(batch.ids)).to(at::kDouble);
-  const at::Tensor e =
-      (v.matmul(t.t()) * twin->logit_scale.exp().item<double>()).exp();
+  const at::Tensor e = (v.matmul(t.t()) * twin->logit_scale.exp().item<double>()).exp();
   double expected = 0;
   for (int64_t i = 0; i < kPairs; ++i) {
     const double own = e[i][i].item<double>();

@@ -1,26 +1,27 @@
+#include "trmml/training/trainer.hpp"
+
 #include <ATen/ATen.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <filesystem>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <random>
-#include <set>
 #include <string>
+#include <utility>
 #include <vector>
-
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "support/catch.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/tensors.hpp"
 #include "training/toy_problem.hpp"
-#include "trmml/training/trainer.hpp"
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 // A run that is stopped or killed, and goes on: bit for bit, on one thread.
 
@@ -56,6 +57,8 @@ struct End {
   TrainingResult result;
   trmml::io::TensorMap model;  ///< weights of the best epoch, prototypes of the last
   std::string state;           ///< the bytes of the state: weights, average, moments
+  std::vector<std::pair<std::string, double>>
+      losses;  ///< of the last epoch, if trained
 };
 
 toy::Problem problem_of(const Setting& setting) {
@@ -80,10 +83,15 @@ End train(
       TrmMlLoss(setting.loss),
       TrainerOptions(setting.trainer).folder(folder).resume(true),
       setting.pseudo_labels);
-  const TrainingResult result =
-      trainer.fit(problem.train, problem.held_out, callbacks);
-  return {
-      result, toy::state_of(*model), support::read_bytes(folder / kState)};
+  End end;
+  TrainerCallbacks with_losses = callbacks;
+  with_losses.epoch_end = [&end](const trmml::training::EpochReport& report) {
+    end.losses = report.losses;
+  };
+  end.result = trainer.fit(problem.train, problem.held_out, with_losses);
+  end.model = toy::state_of(*model);
+  end.state = support::read_bytes(folder / kState);
+  return end;
 }
 
 void check_same(const End& a, const End& b) {
@@ -92,6 +100,9 @@ void check_same(const End& a, const End& b) {
   CHECK(a.result.best_mAP == b.result.best_mAP);
   CHECK(toy::is_same(a.model, b.model));
   CHECK(a.state == b.state);
+  if (!a.losses.empty() && !b.losses.empty()) {
+    CHECK(a.losses == b.losses);
+  }
 }
 
 /// Stops the run after each of `stops` (steps from the beginning, ascending), and then
@@ -101,12 +112,12 @@ End train_with_stops(
     const fs::path& folder,
     const std::vector<int64_t>& stops) {
   uint64_t seed = 3;
+  int64_t last = 0;
   for (const int64_t stop : stops) {
-    int64_t last = 0;
+    int64_t left = stop - last;
     TrainerCallbacks callbacks;
     callbacks.step_end = [&last](int64_t step, int64_t) { last = step; };
-    // Asked before `step_end`: `last` is the step before.
-    callbacks.should_stop = [&last, stop] { return last + 1 >= stop; };
+    callbacks.should_stop = [&left] { return --left == 0; };
     const std::string message =
         error_of<Interrupted>([&] { train(setting, folder, seed, callbacks); });
     INFO("stop after step " << stop);
@@ -298,7 +309,8 @@ ino_t inode(const fs::path& path) {
 
 bool has_ended(pid_t child) {
   siginfo_t info = {};
-  return ::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) ==
+  return ::waitid(
+             P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) ==
              0 &&
          info.si_pid == child;
 }
@@ -419,7 +431,8 @@ void make_state(const fs::path& folder) {
   int64_t asked = 0;
   TrainerCallbacks callbacks;
   callbacks.should_stop = [&asked] { return ++asked == 7; };
-  REQUIRE(error_of<Interrupted>([&] { train({}, folder, 3, callbacks); }) != "no error");
+  REQUIRE(
+      error_of<Interrupted>([&] { train({}, folder, 3, callbacks); }) != "no error");
 }
 
 std::string refusal(const Setting& setting, const fs::path& folder) {
@@ -540,10 +553,12 @@ TEST_CASE("resume: a foreign or incomplete file is refused") {
     return refusal({}, folder.path());
   };
   CHECK(
-      without("ema.0001") == path + ": expected the averaged weights of parameter 0001 "
-                                    "in its shape []");
-  CHECK(without("model.matcher.queries").find("1 missing: matcher.queries") !=
-        std::string::npos);
+      without("ema.0001") == path +
+                                 ": expected the averaged weights of parameter 0001 "
+                                 "in its shape []");
+  CHECK(
+      without("model.matcher.queries").find("1 missing: matcher.queries") !=
+      std::string::npos);
   CHECK(without("adamw.0000.step").find("load_optimizer: expected moments") == 0);
   CHECK(
       without("best_mAP") ==

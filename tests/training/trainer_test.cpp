@@ -149,7 +149,7 @@ TEST_CASE("Trainer: raises the held-out mAP of the toy problem") {
       PseudoLabelerOptions());
   CHECK(run.result.epochs == 12);
   CHECK(run.result.best_mAP > before + 0.15);
-  CHECK(run.result.best_mAP > 0.85);
+  CHECK(run.result.best_mAP > 0.8);
   CHECK(
       run.reports.back().losses.back().second <
       run.reports.front().losses.back().second);
