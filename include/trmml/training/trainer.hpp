@@ -248,26 +248,23 @@ class Trainer {
 
   void after_step(int64_t batches, const TrainerCallbacks& callbacks) {
     ++step_;
+    asked_to_stop_ = callbacks.should_stop && callbacks.should_stop();
+    const bool due =
+        options_.checkpoint_every() > 0 && step_ % options_.checkpoint_every() == 0;
+    if ((due || asked_to_stop_) && step_ < batches) {
+      save_state();
+    }
     if (callbacks.step_end) {
       callbacks.step_end(epoch_ * batches + step_, options_.epochs() * batches);
     }
-    stop_ = callbacks.should_stop && callbacks.should_stop();
-    const bool due =
-        options_.checkpoint_every() > 0 && step_ % options_.checkpoint_every() == 0;
-    if ((due || stop_) && step_ < batches) {
-      save_state();
-    }
-    if (step_ < batches) {
-      stop_if_asked();
+    if (asked_to_stop_ && step_ < batches) {
+      throw interrupted();
     }
   }
 
-  // After the state has been saved.
-  void stop_if_asked() const {
-    if (!stop_) {
-      return;
-    }
-    throw Interrupted(fmt::format(
+  // To be thrown after the state has been saved.
+  Interrupted interrupted() const {
+    return Interrupted(fmt::format(
         "stopped in epoch {} after step {}{}",
         epoch_,
         step_,
@@ -542,7 +539,6 @@ class Trainer {
   int64_t steps_ = 0;  // of an epoch
   int64_t epoch_ = 0;
   int64_t step_ = 0;  // done in this epoch
-  bool stop_ = false;
   std::map<std::string, double> sums_;
   bool asked_to_stop_ = false;
   double learning_rate_ = 0.0;
