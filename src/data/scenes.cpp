@@ -115,7 +115,8 @@ class Painter {
 
   Scene paint(const std::vector<int64_t>& u) {
     style_ = static_cast<int>(u[0] % 8);
-    const int n = (is_scene() ? kSceneCount : kWebCount)[u[1] % 8];
+    const int* counts = is_scene() ? kSceneCount : kWebCount;
+    const int n = counts[u[1] % 8];
     paint_background(u);
     shuffle_cells(u);
     if (is_scene()) {
