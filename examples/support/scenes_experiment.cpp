@@ -131,6 +131,10 @@ build_model(World& world, const RunOptions& options, Kind kind) {
   const auto matcher = trmml::RegionMatcherOptions(n_cls, embed_dim)
                            .heads(options.heads)
                            .layers(options.layers)
+                           .attn_dim(options.attn_dim.value_or(embed_dim))
+                           .mlp_hidden(options.mlp_hidden.value_or(2 * embed_dim))
+                           .dropout(options.dropout)
+                           .query_residual(options.query_residual)
                            .query_init(options.query_init)
                            .attention_init(options.attention_init)
                            .logit_scale_init(options.logit_scale);

@@ -85,6 +85,10 @@ struct RunOptions {
 
   int64_t heads = 1;
   int64_t layers = 0;
+  std::optional<int64_t> attn_dim;
+  std::optional<int64_t> mlp_hidden;
+  double dropout = 0.0;
+  bool query_residual = false;
   trmml::QueryInit query_init = trmml::QueryInit::kText;
   trmml::AttentionInit attention_init = trmml::AttentionInit::kRandom;
 

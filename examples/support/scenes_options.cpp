@@ -131,6 +131,12 @@ void add_options(CLI::App& app, RunOptions& options) {
       "--sharpness", options.sharpness, "text-pixel: weights over the cells");
   app.add_option("--heads", options.heads, "Attention heads");
   app.add_option("--layers", options.layers, "Decoder layers; 0: the one block");
+  app.add_option("--attn-dim", options.attn_dim, "Inner width of the attention");
+  app.add_option("--mlp-hidden", options.mlp_hidden, "Hidden width of the MLP");
+  app.add_option("--dropout", options.dropout, "Of hidden activations, in [0, 1)")
+      ->check(CLI::Range(0.0, 0.999));
+  app.add_option(
+      "--query-residual", options.query_residual, "Adds the region feature to q");
   add_choice<trmml::QueryInit>(
       app,
       "--query-init",
@@ -199,27 +205,28 @@ void add_options(CLI::App& app, RunOptions& options) {
       options.pseudo_from_epoch,
       "First epoch with pseudo-labels");
   const auto add_piece = [&](const char* flag, const char* text, auto set) {
-    app.add_option_function<bool>(
-        flag,
-        [&trainer, set](const bool& on) {
-          auto evidence = trainer.evidence();
-          set(evidence, on);
-          trainer.evidence(evidence);
-        },
-        text);
+    app.add_option_function<double>(
+           flag,
+           [&trainer, set](const double& weight) {
+             auto evidence = trainer.evidence();
+             set(evidence, weight);
+             trainer.evidence(evidence);
+           },
+           text)
+        ->check(CLI::NonNegativeNumber);
   };
   add_piece(
       "--evidence-visual",
-      "Visual prototypes as evidence (true)",
-      [](auto& e, bool on) { e.visual(on); });
+      "Weight of the visual prototypes as evidence; 0: left out",
+      [](auto& e, double weight) { e.visual(weight); });
   add_piece(
-      "--evidence-text", "Text prototypes as evidence (true)", [](auto& e, bool on) {
-        e.text(on);
-      });
+      "--evidence-text",
+      "Weight of the text prototypes as evidence",
+      [](auto& e, double weight) { e.text(weight); });
   add_piece(
       "--evidence-zero-shot",
-      "Zero-shot score as evidence (true)",
-      [](auto& e, bool on) { e.zero_shot(on); });
+      "Weight of the zero-shot score as evidence",
+      [](auto& e, double weight) { e.zero_shot(weight); });
 }
 
 void check(const RunOptions& options) {

@@ -544,7 +544,7 @@ TEST_CASE("gather_evidence: the pieces that are asked for") {
       problem.train.frozen_text,
       problem.train.zero_shot);
   const auto gathered =
-      [&](bool visual, bool text, bool zero_shot, int64_t batch = 500) {
+      [&](double visual, double text, double zero_shot, int64_t batch = 500) {
         return gather_evidence(
             *model,
             problem.train,
@@ -554,22 +554,28 @@ TEST_CASE("gather_evidence: the pieces that are asked for") {
   const auto mean = [](const std::vector<at::Tensor>& pieces) {
     return trmml::functional::combine_evidence(pieces);
   };
-  CHECK(is_close(gathered(true, true, true), all.combined, 1e-5));
-  CHECK(is_close(gathered(true, true, true, 7), all.combined, 1e-4));
-  CHECK(is_close(gathered(true, false, false), mean({all.prototypes}), 1e-5));
-  CHECK(is_close(gathered(false, true, false), mean({all.relation}), 1e-5));
-  CHECK(is_close(gathered(false, false, true), mean({all.zero_shot}), 1e-5));
-  CHECK(is_close(
-      gathered(true, false, true), mean({all.prototypes, all.zero_shot}), 1e-5));
-  CHECK(
-      is_close(gathered(false, true, true), mean({all.relation, all.zero_shot}), 1e-5));
-  CHECK(is_close(
-      gathered(true, true, false), mean({all.prototypes, all.relation}), 1e-5));
+  CHECK(is_close(gathered(1, 1, 1), all.combined, 1e-5));
+  CHECK(is_close(gathered(1, 1, 1, 7), all.combined, 1e-4));
+  CHECK(is_close(gathered(1, 0, 0), mean({all.prototypes}), 1e-5));
+  CHECK(is_close(gathered(0, 1, 0), mean({all.relation}), 1e-5));
+  CHECK(is_close(gathered(0, 0, 1), mean({all.zero_shot}), 1e-5));
+  CHECK(is_close(gathered(1, 0, 1), mean({all.prototypes, all.zero_shot}), 1e-5));
+  CHECK(is_close(gathered(0, 2, 2), mean({all.relation, all.zero_shot}), 1e-5));
+  CHECK(is_close(gathered(1, 1, 0), mean({all.prototypes, all.relation}), 1e-5));
+  const at::Tensor weighted =
+      (mean({all.prototypes}) + 2 * mean({all.relation}) + 5 * mean({all.zero_shot})) /
+      8;
+  CHECK(is_close(gathered(1, 2, 5), weighted, 1e-5));
   CHECK(model->is_training());
-  CHECK_FALSE(gathered(true, true, true).requires_grad());
-  CHECK(error_of<c10::ValueError>([&] {
-          gathered(false, false, false);
-        }) == "functional::combine_evidence: expected at least one piece, got 0");
+  CHECK_FALSE(gathered(1, 1, 1).requires_grad());
+  CHECK(
+      error_of<c10::ValueError>([&] { gathered(0, 0, 0); }) ==
+      "gather_evidence: expected weights >= 0, not all 0, got visual 0, text 0, "
+      "zero_shot 0");
+  CHECK(
+      error_of<c10::ValueError>([&] { gathered(-1, 1, 1); }) ==
+      "gather_evidence: expected weights >= 0, not all 0, got visual -1, text 1, "
+      "zero_shot 1");
 
   // Only what a piece is made of has to be there.
   TrainingSet bare = problem.train;
@@ -578,13 +584,13 @@ TEST_CASE("gather_evidence: the pieces that are asked for") {
   const auto from_bare = [&](const EvidenceOptions& options) {
     return error_of<c10::ValueError>([&] { gather_evidence(*model, bare, options); });
   };
-  CHECK(from_bare(EvidenceOptions().text(false).zero_shot(false)) == "no error");
+  CHECK(from_bare(EvidenceOptions().text(0).zero_shot(0)) == "no error");
   CHECK(
       from_bare({}) ==
       "gather_evidence: expected zero_shot of shape [60, 3], got an undefined tensor "
       "(pseudo-labels are estimated from it)");
   CHECK(
-      from_bare(EvidenceOptions().zero_shot(false)) ==
+      from_bare(EvidenceOptions().zero_shot(0)) ==
       "gather_evidence: expected frozen_text of shape [3, *], got an undefined tensor "
       "(pseudo-labels are estimated from it)");
 }
@@ -595,7 +601,7 @@ TEST_CASE("gather_evidence: without regions there is the zero-shot score only") 
   const at::Tensor expected =
       trmml::functional::standardise_per_category(problem.train.zero_shot);
   CHECK(gather_evidence(method, problem.train).equal(expected));
-  CHECK(gather_evidence(method, problem.train, EvidenceOptions().zero_shot(false))
+  CHECK(gather_evidence(method, problem.train, EvidenceOptions().zero_shot(0))
             .equal(expected));
   CHECK(method.batches.empty());
 }

@@ -143,27 +143,43 @@ inline at::Tensor standardise_per_category(const at::Tensor& scores) {
   return centred / (deviation + kEps);
 }
 
-/// Mean of the standardised pieces: one ranking of the pictures per category. Ours.
+/// Weighted mean of the standardised pieces: one ranking of the pictures per category.
+/// Ours.
 ///
-/// Shapes: each piece [N, C]; at least one. To be computed over the whole training set:
-/// a batch has too few pictures to standardise.
+/// Shapes: each piece [N, C]; at least one. `weights`: one for each piece, >= 0, not
+/// all 0; empty (default): all equal. To be computed over the whole training set: a
+/// batch has too few pictures to standardise.
 /// ```
-/// at::Tensor u = functional::combine_evidence({e1, e2, e3});
+/// at::Tensor u = functional::combine_evidence({e1, e2, e3}, {0.3, 1, 1});
 /// ```
-inline at::Tensor combine_evidence(const std::vector<at::Tensor>& pieces) {
+inline at::Tensor combine_evidence(
+    const std::vector<at::Tensor>& pieces,
+    const std::vector<double>& weights = {}) {
+  constexpr auto kWhere = "functional::combine_evidence";
+  TORCH_CHECK_VALUE(!pieces.empty(), kWhere, ": expected at least one piece, got 0");
   TORCH_CHECK_VALUE(
-      !pieces.empty(),
-      "functional::combine_evidence: expected at least one piece, got 0");
-  at::Tensor sum = standardise_per_category(pieces.front());
-  for (size_t i = 1; i < pieces.size(); ++i) {
+      weights.empty() || weights.size() == pieces.size(),
+      kWhere,
+      ": expected one weight for each of ",
+      pieces.size(),
+      " pieces, got ",
+      weights.size());
+  at::Tensor sum;
+  double total = 0.0;
+  for (size_t i = 0; i < pieces.size(); ++i) {
     check_shape(
         pieces[i],
-        {sum.size(0), sum.size(1)},
-        "functional::combine_evidence",
+        {pieces.front().size(0), pieces.front().size(1)},
+        kWhere,
         "every piece");
-    sum = sum + standardise_per_category(pieces[i]);
+    const double weight = weights.empty() ? 1.0 : weights[i];
+    TORCH_CHECK_VALUE(weight >= 0, kWhere, ": expected weights >= 0, got ", weight);
+    const at::Tensor part = weight * standardise_per_category(pieces[i]);
+    sum = sum.defined() ? sum + part : part;
+    total += weight;
   }
-  return sum / static_cast<double>(pieces.size());
+  TORCH_CHECK_VALUE(total > 0, kWhere, ": expected a weight > 0, got only zeros");
+  return sum / total;
 }
 
 /// The evidence of policy kRelations: intra- and inter-category relations of every

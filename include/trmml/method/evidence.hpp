@@ -24,32 +24,45 @@ struct TrainingSet {
   at::Tensor frozen_text;  ///< [C, D] text of "a photo of a {name}."; for pseudo-labels
 };
 
-/// Which pieces make up the evidence for pseudo-labels; see
-/// `functional::relation_evidence`. Ours.
+/// How much each piece counts in the evidence for pseudo-labels; see
+/// `functional::relation_evidence`. Each >= 0, not all 0; 0 leaves a piece out. Ours.
 struct EvidenceOptions {
-  /// e1, visual prototypes (default true).
-  TORCH_ARG(bool, visual) = true;
+  /// e1, visual prototypes (default 1).
+  TORCH_ARG(double, visual) = 1.0;
 
-  /// e2, relation to the frozen text prototypes (default true).
-  TORCH_ARG(bool, text) = true;
+  /// e2, relation to the frozen text prototypes (default 1).
+  TORCH_ARG(double, text) = 1.0;
 
-  /// e3, zero-shot score of the picture (default true).
-  TORCH_ARG(bool, zero_shot) = true;
+  /// e3, zero-shot score of the picture (default 1).
+  TORCH_ARG(double, zero_shot) = 1.0;
 };
 
 /// The evidence [N, C] for the unknown labels, by the method as it stands (apply the
-/// averaged weights first); see `functional::relation_evidence`. A method without
-/// category-aware regions has the zero-shot piece only.
+/// averaged weights first): the weighted mean of the standardised pieces; see
+/// `functional::relation_evidence`. A method without category-aware regions has the
+/// zero-shot piece only. Throws `c10::ValueError` for weights out of range and for
+/// shapes that disagree.
 inline at::Tensor gather_evidence(
     Method& method,
     const TrainingSet& train,
     const EvidenceOptions& options = {},
     int64_t batch_size = 500) {
   constexpr auto kWhere = "gather_evidence";
+  TORCH_CHECK_VALUE(
+      options.visual() >= 0 && options.text() >= 0 && options.zero_shot() >= 0 &&
+          options.visual() + options.text() + options.zero_shot() > 0,
+      kWhere,
+      ": expected weights >= 0, not all 0, got visual ",
+      options.visual(),
+      ", text ",
+      options.text(),
+      ", zero_shot ",
+      options.zero_shot());
   const c10::NoGradGuard no_grad;
   const CategoryPrototypeBankImpl* bank = method.prototypes();
   std::vector<at::Tensor> pieces;
-  if (options.zero_shot() || bank == nullptr) {
+  std::vector<double> weights;
+  if (options.zero_shot() > 0 || bank == nullptr) {
     check_shape(
         train.zero_shot,
         {train.labels.size(0), train.labels.size(1)},
@@ -57,9 +70,12 @@ inline at::Tensor gather_evidence(
         "zero_shot",
         "pseudo-labels are estimated from it");
     pieces.push_back(train.zero_shot);
+    weights.push_back(bank == nullptr ? 1.0 : options.zero_shot());
   }
-  if (bank != nullptr && (options.visual() || options.text())) {
-    if (options.text()) {
+  const bool needs_visual = options.visual() > 0;
+  const bool needs_text = options.text() > 0;
+  if (bank != nullptr && (needs_visual || needs_text)) {
+    if (needs_text) {
       check_shape(
           train.frozen_text,
           {train.labels.size(1), kAnySize},
@@ -76,24 +92,26 @@ inline at::Tensor gather_evidence(
       const int64_t n = std::min(batch_size, train.labels.size(0) - i);
       const TrmMlOutput output =
           method.forward(narrow_features(train.features, i, n), text);
-      if (options.visual()) {
+      if (needs_visual) {
         visual.push_back(functional::prototype_evidence(
             output.query_features, bank->visual(), bank->negative()));
       }
-      if (options.text()) {
+      if (needs_text) {
         relation.push_back(functional::text_relation_evidence(
             output.region_features, train.frozen_text));
       }
     }
     method.as_module().train(was_training);
-    if (options.visual()) {
+    if (needs_visual) {
       pieces.push_back(at::cat(visual));
+      weights.push_back(options.visual());
     }
-    if (options.text()) {
+    if (needs_text) {
       pieces.push_back(at::cat(relation));
+      weights.push_back(options.text());
     }
   }
-  return functional::combine_evidence(pieces);
+  return functional::combine_evidence(pieces, weights);
 }
 
 }  // namespace trmml
