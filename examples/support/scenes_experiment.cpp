@@ -31,15 +31,25 @@ using Kind = trmml::MethodSwitches::Kind;
 
 // ---------------------------------------------------------------- the world
 
+// 5000 as "5,000".
+std::string grouped(int64_t n) {
+  return n < 1000 ? std::to_string(n) : fmt::format("{},{:03}", n / 1000, n % 1000);
+}
+
 ImageFeatures encode(
     trmml::clip::ClipModel& clip,
     const at::Tensor& images,
-    trmml::clip::DenseForm form) {
+    trmml::clip::DenseForm form,
+    const std::function<bool()>& should_stop) {
   const torch::NoGradGuard no_grad;
   constexpr int64_t kBatch = 100;
   std::vector<at::Tensor> global;
   std::vector<at::Tensor> regions;
   for (int64_t i = 0; i < images.size(0); i += kBatch) {
+    if (should_stop && should_stop()) {
+      throw trmml::Interrupted(
+          "stopped while the scenes were being encoded, before any training");
+    }
     const int64_t n = std::min(kBatch, images.size(0) - i);
     const ImageFeatures part = clip->image_features(
         trmml::clip::normalize_images(images.narrow(0, i, n), 2), form);
@@ -51,23 +61,33 @@ ImageFeatures encode(
 
 Split load_split(
     World& world,
+    const WorldOptions& options,
     const std::shared_ptr<const FashionMnist>& photos,
     FashionMnist::Pool pool,
     int64_t first,
     int64_t count,
-    trmml::clip::DenseForm form) {
+    const std::function<bool()>& should_stop) {
   Split split;
   split.scenes = trmml::data::make_scenes(photos, pool, first, count);
-  split.features = encode(world.clip, split.scenes.images, form);
+  split.features = encode(world.clip, split.scenes.images, options.dense, should_stop);
   split.zero_shot = trmml::functional::zero_shot_scores(
       split.features.global, split.features.regions, world.frozen_text);
   return split;
 }
 
+trmml::clip::ClipModelOptions options_of(
+    const trmml::io::SafetensorsFile& file,
+    const std::string& path) {
+  try {
+    return trmml::clip::ClipModelOptions::from_metadata(file.metadata);
+  } catch (const trmml::CheckpointError& error) {
+    throw trmml::CheckpointError(path + ": " + error.what());
+  }
+}
+
 trmml::clip::ClipModel load_clip(const std::string& path) {
   const trmml::io::SafetensorsFile file = trmml::io::read_safetensors(path);
-  trmml::clip::ClipModel clip(
-      trmml::clip::ClipModelOptions::from_metadata(file.metadata));
+  trmml::clip::ClipModel clip(options_of(file, path));
   trmml::io::load_module(*clip, file.tensors, path);
   trmml::clip::freeze(*clip);
   return clip;
@@ -208,7 +228,7 @@ std::optional<trmml::PseudoLabelerOptions> pseudo_label_options(
   labeler.negative_share(options.negative_share.value_or(is_single ? 0.0 : 0.6));
   if (is_single) {
     labeler.prior(is_salient ? PositivePrior::kUniform : PositivePrior::kProportional)
-        .positives_per_image(options.positives_per_image);
+        .positives_per_image(options.positives_per_image.value_or(4.6));
   }
   return labeler;
 }
@@ -400,10 +420,11 @@ Paths default_paths() {
 }
 
 World load_world(
-    const Paths& paths,
-    trmml::clip::DenseForm form,
-    const std::function<void(const std::string&)>& log) {
+    const WorldOptions& options,
+    const std::function<void(const std::string&)>& log,
+    const std::function<bool()>& should_stop) {
   const torch::NoGradGuard no_grad;
+  const Paths& paths = options.paths;
   World world;
   world.clip = load_clip(paths.clip);
   const auto tokenizer = trmml::clip::Tokenizer::from_merges(paths.merges);
@@ -416,14 +437,22 @@ World load_world(
   const int64_t length = world.clip->text->options.context_length();
   world.frozen_text =
       l2_normalise(world.clip->encode_text(tokenizer.tokenize(texts, length)));
-  log("composing 5,000 scenes of photographs and encoding them");
+  const auto limited = [&options](int64_t all) {
+    return options.limit_scenes > 0 ? std::min(options.limit_scenes, all) : all;
+  };
+  log(fmt::format(
+      "composing {} scenes of photographs and encoding them",
+      grouped(limited(2000) + limited(1000) + limited(2000))));
   const auto start = std::chrono::steady_clock::now();
   const auto photos =
       std::make_shared<const FashionMnist>(FashionMnist::load(paths.fashion_mnist));
   using Pool = FashionMnist::Pool;
-  world.train = load_split(world, photos, Pool::kTrain, 0, 2000, form);
-  world.held_out = load_split(world, photos, Pool::kTrain, 2000, 1000, form);
-  world.test = load_split(world, photos, Pool::kTest, 0, 2000, form);
+  const auto load = [&](Pool pool, int64_t first, int64_t count) {
+    return load_split(world, options, photos, pool, first, limited(count), should_stop);
+  };
+  world.train = load(Pool::kTrain, 0, 2000);
+  world.held_out = load(Pool::kTrain, 2000, 1000);
+  world.test = load(Pool::kTest, 0, 2000);
   const std::chrono::duration<double> seconds =
       std::chrono::steady_clock::now() - start;
   log(fmt::format("encoded in {:.1f} s", seconds.count()));
@@ -467,7 +496,8 @@ RunResult run(
   trmml::report::RunReport& report = result.report;
   report.method = options.method;
   report.dataset = "FashionScenes";
-  report.split = "test: 2,000 scenes";
+  report.split =
+      fmt::format("test: {} scenes", grouped(world.test.scenes.labels.size(0)));
   if (options.protocol.kind == Protocol::Kind::kProportion) {
     report.known_label_proportion = options.protocol.proportion;
   } else {
@@ -490,6 +520,7 @@ panels(World& world, const RunResult& result, int64_t count) {
   std::vector<trmml::report::LabelPanel> all;
   const auto& names = trmml::data::scene_classnames();
   const auto& scenes = world.train.scenes;
+  count = std::min(count, scenes.labels.size(0));
   const trmml::TrmMlOutput output = result.model->forward(
       trmml::training::narrow_features(world.train.features, 0, count));
   const at::Tensor probabilities = score_of(output).sigmoid().contiguous();
