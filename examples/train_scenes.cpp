@@ -24,7 +24,7 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Options {
-  scenes::Paths paths = scenes::default_paths();
+  scenes::WorldOptions world;
   scenes::RunOptions run;
   std::string dense = "dualcoop";
   std::string out = "runs/train_scenes";
@@ -49,15 +49,13 @@ std::string metrics_line(const trmml::training::EpochReport& epoch) {
 void train(CLI::App& app, Options& options) {
   scenes::check(options.run);
   const fs::path out(options.out);
-  const bool exists = fs::exists(out / "last.safetensors");
-  if (exists && !options.run.trainer.resume()) {
-    throw program::UsageError(fmt::format(
-        "--out: {} holds the state of a run (continue it with --resume, or name "
-        "another folder)",
-        out.string()));
+  const bool resume = options.run.trainer.resume();
+  program::check_resume(out / "last.safetensors", resume);
+  program::make_folder(out);
+  if (!resume) {
+    trmml::io::write_file_atomically(
+        out / "config.toml", app.config_to_str(true, false));
   }
-  fs::create_directories(out);
-  trmml::io::write_file_atomically(out / "config.toml", app.config_to_str(true, false));
   trmml::set_threads(options.threads);
   program::catch_signals();
   fmt::print("{}\n", trmml::describe_backend());
@@ -65,17 +63,16 @@ void train(CLI::App& app, Options& options) {
     fmt::print("{}\n", line);
     std::fflush(stdout);
   };
-  scenes::World world = scenes::load_world(
-      options.paths,
-      options.dense == "plain" ? trmml::clip::DenseForm::kPlain
-                               : trmml::clip::DenseForm::kDualCoOp,
-      say);
-  options.run.trainer.folder(out);
-  std::ofstream metrics(
-      out / "metrics.jsonl", exists ? std::ios::app : std::ios::trunc);
   scenes::RunCallbacks callbacks;
   callbacks.log = say;
   callbacks.should_stop = [] { return program::stop_flag().load(); };
+  if (options.dense == "plain") {
+    options.world.dense = trmml::clip::DenseForm::kPlain;
+  }
+  scenes::World world = scenes::load_world(options.world, say, callbacks.should_stop);
+  options.run.trainer.folder(out);
+  std::ofstream metrics(
+      out / "metrics.jsonl", resume ? std::ios::app : std::ios::trunc);
   callbacks.epoch_end = [&metrics](const trmml::training::EpochReport& epoch) {
     metrics << metrics_line(epoch) << std::flush;
   };
@@ -111,8 +108,13 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"dualcoop", "plain"}));
   app.add_option("--out", options.out, "Folder of the run");
   app.add_option("--threads", options.threads, "0: every core")
-      ->check(CLI::NonNegativeNumber);
-  scenes::add_paths(app, options.paths);
+      ->check(program::at_least(0));
+  app.add_option(
+         "--limit-scenes",
+         options.world.limit_scenes,
+         "The first scenes of each split only, to try things out (0: all)")
+      ->check(program::at_least(0));
+  scenes::add_paths(app, options.world.paths);
   program::parse(app, argc, argv);
   return program::run("train_scenes", [&] { train(app, options); });
 }

@@ -5,11 +5,19 @@
 #include <c10/util/Exception.h>
 
 #include <CLI/CLI.hpp>
+#include <fmt/format.h>
 
 #include <atomic>
+#include <cmath>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
+#include <filesystem>
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <system_error>
 #if defined(__GLIBC__)
 #  include <malloc.h>
 #endif
@@ -61,6 +69,34 @@ inline void keep_memory() {
 #endif
 }
 
+/// Makes the folder `--out`, unless it is there.
+inline void make_folder(const std::filesystem::path& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) {
+    throw UsageError(fmt::format(
+        "--out: expected a folder or a place for one, got {} ({})",
+        folder.string(),
+        error.message()));
+  }
+}
+
+/// A state is neither overwritten nor made up.
+inline void check_resume(const std::filesystem::path& state, bool resume) {
+  const bool exists = std::filesystem::exists(state);
+  if (exists && !resume) {
+    throw UsageError(fmt::format(
+        "--out: {} holds the state of a run (continue it with --resume, or name "
+        "another folder)",
+        state.parent_path().string()));
+  }
+  if (!exists && resume) {
+    throw UsageError(fmt::format(
+        "--resume: expected {}, got no such file (start without --resume)",
+        state.string()));
+  }
+}
+
 /// Runs `body` and turns what it throws into one sentence and an exit status.
 template <typename Body>
 int run(const char* name, Body&& body) {
@@ -89,10 +125,49 @@ int run(const char* name, Body&& body) {
   }
 }
 
+/// Refuses numbers for which `holds` is false, NaN among them: "expected WHAT, got
+/// ...".
+inline CLI::Validator expects(
+    const std::string& what,
+    const std::function<bool(double)>& holds) {
+  return CLI::Validator(
+      [what, holds](std::string& text) -> std::string {
+        char* end = nullptr;
+        const double value = std::strtod(text.c_str(), &end);
+        const bool is_number = !text.empty() && *end == '\0';  // else CLI11 complains
+        return !is_number || holds(value)
+                   ? ""
+                   : fmt::format("expected {}, got {}", what, text);
+      },
+      what);
+}
+
+inline CLI::Validator at_least(double least) {
+  return expects(fmt::format("{:g} or more", least), [least](double value) {
+    return value >= least;
+  });
+}
+
+/// No option of ours takes NaN or infinity.
+inline void check_finite(const CLI::App& app) {
+  for (const CLI::Option* option : app.get_options()) {
+    if (option->get_type_name().rfind("FLOAT", 0) != 0) {
+      continue;
+    }
+    for (const std::string& text : option->results()) {
+      if (!std::isfinite(std::strtod(text.c_str(), nullptr))) {
+        throw CLI::ValidationError(
+            option->get_name(), "expected a finite number, got " + text);
+      }
+    }
+  }
+}
+
 /// Parses the command line; `--help` and mistakes end the program with 0 and 2.
 inline void parse(CLI::App& app, int argc, char** argv) {
   try {
     app.parse(argc, argv);
+    check_finite(app);
   } catch (const CLI::ParseError& error) {
     std::exit(app.exit(error) == 0 ? kDone : kUsage);
   }

@@ -31,15 +31,25 @@ using Kind = trmml::MethodSwitches::Kind;
 
 // ---------------------------------------------------------------- the world
 
+// 5000 as "5,000".
+std::string grouped(int64_t n) {
+  return n < 1000 ? std::to_string(n) : fmt::format("{},{:03}", n / 1000, n % 1000);
+}
+
 ImageFeatures encode(
     trmml::clip::ClipModel& clip,
     const at::Tensor& images,
-    trmml::clip::DenseForm form) {
+    trmml::clip::DenseForm form,
+    const std::function<bool()>& should_stop) {
   const torch::NoGradGuard no_grad;
   constexpr int64_t kBatch = 100;
   std::vector<at::Tensor> global;
   std::vector<at::Tensor> regions;
   for (int64_t i = 0; i < images.size(0); i += kBatch) {
+    if (should_stop && should_stop()) {
+      throw trmml::Interrupted(
+          "stopped while the scenes were being encoded, before any training");
+    }
     const int64_t n = std::min(kBatch, images.size(0) - i);
     const ImageFeatures part = clip->image_features(
         trmml::clip::normalize_images(images.narrow(0, i, n), 2), form);
@@ -51,23 +61,33 @@ ImageFeatures encode(
 
 Split load_split(
     World& world,
+    const WorldOptions& options,
     const std::shared_ptr<const FashionMnist>& photos,
     FashionMnist::Pool pool,
     int64_t first,
     int64_t count,
-    trmml::clip::DenseForm form) {
+    const std::function<bool()>& should_stop) {
   Split split;
   split.scenes = trmml::data::make_scenes(photos, pool, first, count);
-  split.features = encode(world.clip, split.scenes.images, form);
+  split.features = encode(world.clip, split.scenes.images, options.dense, should_stop);
   split.zero_shot = trmml::functional::zero_shot_scores(
       split.features.global, split.features.regions, world.frozen_text);
   return split;
 }
 
+trmml::clip::ClipModelOptions options_of(
+    const trmml::io::SafetensorsFile& file,
+    const std::string& path) {
+  try {
+    return trmml::clip::ClipModelOptions::from_metadata(file.metadata);
+  } catch (const trmml::CheckpointError& error) {
+    throw trmml::CheckpointError(path + ": " + error.what());
+  }
+}
+
 trmml::clip::ClipModel load_clip(const std::string& path) {
   const trmml::io::SafetensorsFile file = trmml::io::read_safetensors(path);
-  trmml::clip::ClipModel clip(
-      trmml::clip::ClipModelOptions::from_metadata(file.metadata));
+  trmml::clip::ClipModel clip(options_of(file, path));
   trmml::io::load_module(*clip, file.tensors, path);
   trmml::clip::freeze(*clip);
   return clip;
@@ -93,22 +113,43 @@ at::Tensor observed_labels(
       scenes.labels, protocol.proportion, mask_seed);
 }
 
-trmml::ClassnameEmbeddings embeddings_of(World& world, const RunOptions& options) {
+double mean_known_positives(const at::Tensor& observed) {
+  return observed.gt(0).sum().item<double>() / static_cast<double>(observed.size(1));
+}
+
+// Text-pixel prompts with so few known positives a category, and nothing that stands in
+// for the hidden ones, learn less when they have more to learn (held-out scenes, 1 %).
+bool is_starved(
+    const RunOptions& options,
+    const trmml::MethodSwitches& switches,
+    const at::Tensor& observed) {
+  return switches.kind == Kind::kTextPixel && !switches.pseudo_labels &&
+         !options.protocol.is_single() && mean_known_positives(observed) < 10;
+}
+
+trmml::ClassnameEmbeddings embeddings_of(World& world, int64_t n_ctx) {
   trmml::TokenizedClassnames tokens = world.classnames;
-  if (static_cast<int64_t>(tokens.initial_words.size()) != options.n_ctx) {
+  if (static_cast<int64_t>(tokens.initial_words.size()) != n_ctx) {
     tokens.initial_words.clear();
   }
   return trmml::embed_classnames(world.clip->text, tokens);
 }
 
-std::shared_ptr<trmml::Method>
-build_model(World& world, const RunOptions& options, Kind kind) {
-  const trmml::ClassnameEmbeddings names = embeddings_of(world, options);
+std::shared_ptr<trmml::Method> build_model(
+    World& world,
+    const RunOptions& options,
+    const trmml::MethodSwitches& switches,
+    const at::Tensor& observed) {
+  const Kind kind = switches.kind;
+  const bool is_long =
+      kind == Kind::kTextPixel && !is_starved(options, switches, observed);
+  const int64_t n_ctx = options.n_ctx.value_or(is_long ? 16 : 4);
+  const trmml::ClassnameEmbeddings names = embeddings_of(world, n_ctx);
   const int64_t n_cls = world.frozen_text.size(0);
   const int64_t embed_dim = world.frozen_text.size(1);
   const int64_t ctx_dim = names.prefix.size(1);
   const auto prompts = trmml::PromptLearnerOptions(n_cls, ctx_dim)
-                           .n_ctx(options.n_ctx)
+                           .n_ctx(n_ctx)
                            .class_specific(options.class_specific)
                            .class_position(options.class_position)
                            .negative_init_std(names.names.std().item<double>());
@@ -152,18 +193,14 @@ build_model(World& world, const RunOptions& options, Kind kind) {
 trmml::training::TrainerOptions trainer_options(
     const RunOptions& options,
     const trmml::MethodSwitches& switches,
-    double mean_known_positives) {
+    const at::Tensor& observed) {
   trmml::training::TrainerOptions trainer = options.trainer;
   const bool is_text = switches.kind != Kind::kRegion;
-  const int64_t epochs = switches.kind == Kind::kTextPixel ? 30 : 15;
-  trainer.seed(options.seed).epochs(options.epochs.value_or(epochs));
-  const bool is_starved = switches.kind == Kind::kTextPixel &&
-                          !switches.pseudo_labels && !options.protocol.is_single() &&
-                          mean_known_positives < 10;
+  trainer.seed(options.seed).epochs(options.epochs.value_or(30));
   trainer.prompt_learning_rate(options.prompt_learning_rate.value_or(
-      is_starved ? 3e-3
-      : is_text  ? 1e-2
-                 : 5e-3));
+      is_starved(options, switches, observed) ? 3e-3
+      : is_text                               ? 1e-2
+                                              : 5e-3));
   const bool late = options.protocol.is_single();
   trainer.pseudo_from_epoch(options.pseudo_from_epoch.value_or(
       late ? trainer.epochs() * 8 / 15 : std::max<int64_t>(1, trainer.epochs() / 10)));
@@ -183,8 +220,9 @@ trmml::TrmMlLossOptions loss_options(
   }
   loss.absent_weight(options.absent_weight.value_or(is_text ? 1.0 : 0.3));
   loss.pseudo_positive_weight(is_salient ? 0.3 : 0.5);
-  loss.pseudo_weight(
-      options.pseudo_weight.value_or(trmml::functional::pseudo_label_weight(observed)));
+  const double smallest = options.protocol.is_single() ? 0.3 : 1.0;
+  loss.pseudo_weight(options.pseudo_weight.value_or(
+      trmml::functional::pseudo_label_weight(observed, 25.0, smallest)));
   if (!switches.distillation) {
     loss.distillation(trmml::Distillation::kNone);
   }
@@ -208,11 +246,11 @@ std::optional<trmml::PseudoLabelerOptions> pseudo_label_options(
   labeler.policy(options.policy.value_or(
       is_salient ? PseudoLabelPolicy::kRelationsSoft : PseudoLabelPolicy::kRelations));
   labeler.positive_share(
-      options.positive_share.value_or(is_single && !is_salient ? 0.3 : 0.6));
-  labeler.negative_share(options.negative_share.value_or(is_single ? 0.0 : 0.6));
+      options.positive_share.value_or(is_single && !is_salient ? 0.3 : 0.9));
+  labeler.negative_share(options.negative_share.value_or(is_single ? 0.0 : 0.9));
   if (is_single) {
     labeler.prior(is_salient ? PositivePrior::kUniform : PositivePrior::kProportional)
-        .positives_per_image(options.positives_per_image);
+        .positives_per_image(options.positives_per_image.value_or(4.6));
   }
   return labeler;
 }
@@ -334,13 +372,11 @@ Scores train(
     RunResult& result) {
   const at::Tensor& observed = result.observed;
   at::manual_seed(trmml::derive_seed(options.seed, 0, "initial weights"));
-  result.model = build_model(world, options, switches.kind);
-  const double positives =
-      observed.gt(0).sum().item<double>() / static_cast<double>(observed.size(1));
+  result.model = build_model(world, options, switches, observed);
   trmml::training::Trainer trainer(
       result.model,
       trmml::TrmMlLoss(loss_options(options, switches, observed)),
-      trainer_options(options, switches, positives),
+      trainer_options(options, switches, observed),
       pseudo_label_options(options, switches));
   trmml::training::TrainerCallbacks hooks;
   hooks.should_stop = callbacks.should_stop;
@@ -404,10 +440,11 @@ Paths default_paths() {
 }
 
 World load_world(
-    const Paths& paths,
-    trmml::clip::DenseForm form,
-    const std::function<void(const std::string&)>& log) {
+    const WorldOptions& options,
+    const std::function<void(const std::string&)>& log,
+    const std::function<bool()>& should_stop) {
   const torch::NoGradGuard no_grad;
+  const Paths& paths = options.paths;
   World world;
   world.clip = load_clip(paths.clip);
   const auto tokenizer = trmml::clip::Tokenizer::from_merges(paths.merges);
@@ -420,14 +457,22 @@ World load_world(
   const int64_t length = world.clip->text->options.context_length();
   world.frozen_text =
       l2_normalise(world.clip->encode_text(tokenizer.tokenize(texts, length)));
-  log("composing 5,000 scenes of photographs and encoding them");
+  const auto limited = [&options](int64_t all) {
+    return options.limit_scenes > 0 ? std::min(options.limit_scenes, all) : all;
+  };
+  log(fmt::format(
+      "composing {} scenes of photographs and encoding them",
+      grouped(limited(2000) + limited(1000) + limited(2000))));
   const auto start = std::chrono::steady_clock::now();
   const auto photos =
       std::make_shared<const FashionMnist>(FashionMnist::load(paths.fashion_mnist));
   using Pool = FashionMnist::Pool;
-  world.train = load_split(world, photos, Pool::kTrain, 0, 2000, form);
-  world.held_out = load_split(world, photos, Pool::kTrain, 2000, 1000, form);
-  world.test = load_split(world, photos, Pool::kTest, 0, 2000, form);
+  const auto load = [&](Pool pool, int64_t first, int64_t count) {
+    return load_split(world, options, photos, pool, first, limited(count), should_stop);
+  };
+  world.train = load(Pool::kTrain, 0, 2000);
+  world.held_out = load(Pool::kTrain, 2000, 1000);
+  world.test = load(Pool::kTest, 0, 2000);
   const std::chrono::duration<double> seconds =
       std::chrono::steady_clock::now() - start;
   log(fmt::format("encoded in {:.1f} s", seconds.count()));
@@ -471,7 +516,8 @@ RunResult run(
   trmml::report::RunReport& report = result.report;
   report.method = options.method;
   report.dataset = "FashionScenes";
-  report.split = "test: 2,000 scenes";
+  report.split =
+      fmt::format("test: {} scenes", grouped(world.test.scenes.labels.size(0)));
   if (options.protocol.kind == Protocol::Kind::kProportion) {
     report.known_label_proportion = options.protocol.proportion;
   } else {
@@ -494,6 +540,7 @@ panels(World& world, const RunResult& result, int64_t count) {
   std::vector<trmml::report::LabelPanel> all;
   const auto& names = trmml::data::scene_classnames();
   const auto& scenes = world.train.scenes;
+  count = std::min(count, scenes.labels.size(0));
   const trmml::TrmMlOutput output = result.model->forward(
       trmml::training::narrow_features(world.train.features, 0, count));
   const at::Tensor probabilities = score_of(output).sigmoid().contiguous();

@@ -42,6 +42,13 @@ struct Paths {
 };
 Paths default_paths();
 
+/// What of FashionScenes is used, and how it is encoded.
+struct WorldOptions {
+  Paths paths = default_paths();
+  trmml::clip::DenseForm dense = trmml::clip::DenseForm::kDualCoOp;
+  int64_t limit_scenes = 0;  ///< the first ones of each split only; 0: all
+};
+
 /// One split with its frozen features, encoded once.
 struct Split {
   trmml::data::SceneSet scenes;
@@ -49,7 +56,7 @@ struct Split {
   at::Tensor zero_shot;  ///< [N, 18] score with cells, for pseudo-labels and a control
 };
 
-/// Everything that does not depend on method, protocol or seed.
+/// Everything that does not depend on method, protocol or seed; with all scenes:
 struct World {
   trmml::clip::ClipModel clip{nullptr};
   trmml::TokenizedClassnames classnames;
@@ -60,10 +67,11 @@ struct World {
 };
 
 /// Paints the scenes and encodes them with the small CLIP; `log` is told what happens.
+/// Throws `trmml::Interrupted` soon after `should_stop` says so.
 World load_world(
-    const Paths& paths,
-    trmml::clip::DenseForm form,
-    const std::function<void(const std::string&)>& log);
+    const WorldOptions& options,
+    const std::function<void(const std::string&)>& log,
+    const std::function<bool()>& should_stop);
 
 /// All that can be chosen for one run. What is not set follows from method and protocol
 /// (see docs/method.md).
@@ -74,10 +82,12 @@ struct RunOptions {
 
   std::optional<int64_t> epochs;
   std::optional<double> prompt_learning_rate;
-  trmml::training::TrainerOptions trainer;
+  /// Visual prototypes count 0.3 as evidence, chosen on held-out scenes.
+  trmml::training::TrainerOptions trainer =
+      trmml::training::TrainerOptions().evidence(trmml::EvidenceOptions().visual(0.3));
   trmml::Score score = trmml::Score::kMean;
 
-  int64_t n_ctx = 4;  ///< starts from "a photo of a" when it is 4
+  std::optional<int64_t> n_ctx;  ///< 4 starts from "a photo of a", others at random
   bool class_specific = true;
   trmml::ClassPosition class_position = trmml::ClassPosition::kEnd;
   double logit_scale = 20.0;
@@ -101,8 +111,9 @@ struct RunOptions {
   std::optional<trmml::PseudoLabelPolicy> policy;
   std::optional<double> positive_share;
   std::optional<double> negative_share;
-  double positives_per_image = 4.6;  ///< prior for single positives
+  std::optional<double> positives_per_image;  ///< prior for single positives; 4.6
   std::optional<int64_t> pseudo_from_epoch;
+  bool sets_evidence = false;  ///< `trainer.evidence()` is not the default
 };
 
 /// One run, trained and scored once on test.

@@ -38,12 +38,12 @@ void add_choice(
 }
 
 template <typename Value, typename Set>
-void add_value(
+CLI::Option* add_value(
     CLI::App& app,
     const std::string& flag,
     const std::string& description,
     Set set) {
-  app.add_option_function<Value>(
+  return app.add_option_function<Value>(
       flag, [set](const Value& value) { set(value); }, description);
 }
 
@@ -63,7 +63,9 @@ void add_protocol(CLI::App& app, Protocol& protocol) {
              "--known-label-proportion",
              [&protocol](const double& value) { protocol.proportion = value; },
              "Share of the labels that training sees, in (0, 1] (0.1)")
-          ->check(CLI::Range(1e-6, 1.0));
+          ->check(program::expects("a number in (0, 1]", [](double value) {
+            return value > 0 && value <= 1;
+          }));
   app.add_option_function<std::string>(
          "--single-positive",
          [&protocol](const std::string& word) {
@@ -85,10 +87,11 @@ void add_options(CLI::App& app, RunOptions& options) {
   app.add_option("--seed", options.seed, "Of the mask, the initial weights, the order");
 
   auto& trainer = options.trainer;
-  app.add_option("--epochs", options.epochs, "Default: 15, text-pixel 30");
+  app.add_option("--epochs", options.epochs, "Default: 30")
+      ->check(program::at_least(1));
   add_value<int64_t>(app, "--batch-size", "Default: 128", [&trainer](int64_t v) {
     trainer.batch_size(v);
-  });
+  })->check(program::at_least(1));
   app.add_option(
       "--prompt-learning-rate",
       options.prompt_learning_rate,
@@ -118,7 +121,8 @@ void add_options(CLI::App& app, RunOptions& options) {
   app.add_flag_callback(
       "--resume", [&trainer] { trainer.resume(true); }, "Continue the run in --out");
 
-  app.add_option("--n-ctx", options.n_ctx, "Context tokens of a prompt");
+  app.add_option(
+      "--n-ctx", options.n_ctx, "Context tokens of a prompt: 4, text-pixel 16");
   app.add_option("--class-specific", options.class_specific, "A context a category");
   add_choice<trmml::ClassPosition>(
       app,
@@ -134,7 +138,7 @@ void add_options(CLI::App& app, RunOptions& options) {
   app.add_option("--attn-dim", options.attn_dim, "Inner width of the attention");
   app.add_option("--mlp-hidden", options.mlp_hidden, "Hidden width of the MLP");
   app.add_option("--dropout", options.dropout, "Of hidden activations, in [0, 1)")
-      ->check(CLI::Range(0.0, 0.999));
+      ->check(CLI::Range(0.0, 0.99));
   app.add_option(
       "--query-residual", options.query_residual, "Adds the region feature to q");
   add_choice<trmml::QueryInit>(
@@ -199,7 +203,7 @@ void add_options(CLI::App& app, RunOptions& options) {
   app.add_option(
       "--positives-per-image",
       options.positives_per_image,
-      "Prior of single positives: expected positives a picture");
+      "Prior of single positives: expected positives a picture (4.6)");
   app.add_option(
       "--pseudo-from-epoch",
       options.pseudo_from_epoch,
@@ -207,13 +211,14 @@ void add_options(CLI::App& app, RunOptions& options) {
   const auto add_piece = [&](const char* flag, const char* text, auto set) {
     app.add_option_function<double>(
            flag,
-           [&trainer, set](const double& weight) {
+           [&options, &trainer, set](const double& weight) {
              auto evidence = trainer.evidence();
              set(evidence, weight);
              trainer.evidence(evidence);
+             options.sets_evidence = true;
            },
            text)
-        ->check(CLI::NonNegativeNumber);
+        ->check(program::at_least(0.0));
   };
   add_piece(
       "--evidence-visual",
@@ -241,24 +246,38 @@ void check(const RunOptions& options) {
         "--method linear: expected known absences, got single positives (use "
         "linear-assume-negative)");
   }
+  const auto expect = [](bool holds, const char* flags, const std::string& what) {
+    if (!holds) {
+      throw program::UsageError(
+          fmt::format("{}: expected {} (it would have no effect)", flags, what));
+    }
+  };
+  using Kind = trmml::MethodSwitches::Kind;
+  const bool is_trained =
+      switches.kind != Kind::kZeroShot && switches.kind != Kind::kLinear;
+  expect(
+      is_trained || !(options.epochs || options.prompt_learning_rate),
+      "--epochs, --prompt-learning-rate",
+      "a method with prompts, got " + options.method);
   const bool sets_pseudo_labels = options.policy || options.pseudo_weight ||
                                   options.positive_share || options.negative_share ||
-                                  options.pseudo_from_epoch;
-  if (sets_pseudo_labels && !switches.pseudo_labels) {
-    throw program::UsageError(fmt::format(
-        "--policy, --pseudo-weight, --positive-share, --negative-share, "
-        "--pseudo-from-epoch: expected a method with pseudo-labels, got {} (they would "
-        "have no effect)",
-        options.method));
-  }
+                                  options.pseudo_from_epoch || options.sets_evidence;
+  expect(
+      switches.pseudo_labels || !sets_pseudo_labels,
+      "--policy, --pseudo-weight, --positive-share, --negative-share, "
+      "--pseudo-from-epoch, --evidence-...",
+      "a method with pseudo-labels, got " + options.method);
+  expect(
+      options.protocol.is_single() || !options.positives_per_image,
+      "--positives-per-image",
+      "--single-positive");
   const bool assumes_absent =
       options.protocol.is_single() ||
       options.loss.unknown_labels() == trmml::UnknownLabels::kAssumeAbsent;
-  if (options.absent_weight && !assumes_absent) {
-    throw program::UsageError(
-        "--absent-weight: expected --single-positive or --unknown-labels assume-absent "
-        "(it would have no effect)");
-  }
+  expect(
+      assumes_absent || !options.absent_weight,
+      "--absent-weight",
+      "--single-positive or --unknown-labels assume-absent");
 }
 
 }  // namespace scenes

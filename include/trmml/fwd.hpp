@@ -33,10 +33,16 @@ class Tokenizer;
 }  // namespace clip
 
 namespace data {
+struct Batch;
 struct LabelTable;
+struct LoaderOptions;
+struct Sample;
 struct Scene;
 struct SceneSet;
+class Dataset;
 class FashionMnist;
+class Loader;
+class SceneDataset;
 class SceneGenerator;
 }  // namespace data
 

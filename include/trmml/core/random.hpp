@@ -3,9 +3,13 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/core/Generator.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <random>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace trmml {
 
@@ -32,6 +36,24 @@ inline uint64_t derive_seed(uint64_t seed, uint64_t epoch, std::string_view purp
 inline at::Generator
 make_generator(uint64_t seed, uint64_t epoch, std::string_view purpose) {
   return at::make_generator<at::CPUGeneratorImpl>(derive_seed(seed, epoch, purpose));
+}
+
+/// The permutation of 0 .. n-1 that belongs to an epoch: sorted by the outputs of
+/// `std::mt19937_64`, the same on every machine and every version of LibTorch.
+inline std::vector<int64_t> epoch_order(int64_t n, uint64_t seed, uint64_t epoch) {
+  std::mt19937_64 engine(derive_seed(seed, epoch, "order"));
+  std::vector<std::pair<uint64_t, int64_t>> keys;
+  keys.reserve(static_cast<size_t>(n));
+  for (int64_t i = 0; i < n; ++i) {
+    keys.emplace_back(engine(), i);
+  }
+  std::sort(keys.begin(), keys.end());
+  std::vector<int64_t> order;
+  order.reserve(keys.size());
+  for (const auto& [key, index] : keys) {
+    order.push_back(index);
+  }
+  return order;
 }
 
 // What follows reproduces NumPy's legacy generator (`numpy.random.RandomState`), bit

@@ -128,7 +128,8 @@ class Trainer {
       if (step_ == 0) {
         estimate_pseudo_labels(train);
       }
-      const at::Tensor order = epoch_order(train.labels.size(0));
+      const at::Tensor order = at::tensor(epoch_order(
+          train.labels.size(0), options_.seed(), static_cast<uint64_t>(epoch_)));
       while (step_ < batches) {
         train_step(train, order);
         after_step(batches, callbacks);
@@ -275,23 +276,6 @@ class Trainer {
   }
 
   // ---------------------------------------------------------------- one epoch
-
-  // The permutation of (seed, epoch), by sorting: the same on every version of
-  // LibTorch.
-  at::Tensor epoch_order(int64_t n) const {
-    std::mt19937_64 engine(
-        derive_seed(options_.seed(), static_cast<uint64_t>(epoch_), "order"));
-    std::vector<std::pair<uint64_t, int64_t>> keys;
-    for (int64_t i = 0; i < n; ++i) {
-      keys.emplace_back(engine(), i);
-    }
-    std::sort(keys.begin(), keys.end());
-    at::Tensor order = at::empty({n}, at::kLong);
-    for (int64_t i = 0; i < n; ++i) {
-      order.data_ptr<int64_t>()[i] = keys[static_cast<size_t>(i)].second;
-    }
-    return order;
-  }
 
   void estimate_pseudo_labels(const TrainingSet& train) {
     if (!labeler_ || epoch_ < options_.pseudo_from_epoch()) {

@@ -1,0 +1,107 @@
+#include "support/scenes_table.hpp"
+
+#include <cmath>
+#include <utility>
+
+#include "support/scenes_options.hpp"
+
+namespace scenes {
+namespace {
+
+using trmml::report::RunReport;
+
+// Mean and standard deviation (n - 1) of the test mAP over seeds, on the last seed's
+// report.
+RunReport summary(const std::vector<RunReport>& runs) {
+  RunReport row = runs.back();
+  double mean = 0.0;
+  double squares = 0.0;
+  for (const auto& run : runs) {
+    mean += run.mAP / static_cast<double>(runs.size());
+  }
+  for (const auto& run : runs) {
+    squares += (run.mAP - mean) * (run.mAP - mean);
+  }
+  row.runs = static_cast<int64_t>(runs.size());
+  row.mAP = mean;
+  if (runs.size() > 1) {
+    row.mAP_sd = std::sqrt(squares / static_cast<double>(runs.size() - 1));
+  }
+  return row;
+}
+
+trmml::report::Series curve(const RunResult& result) {
+  trmml::report::Series series{result.report.method, {}, {}};
+  for (const auto& [epoch, mAP] : result.held_out) {
+    series.x.push_back(epoch);
+    series.y.push_back(mAP);
+  }
+  return series;
+}
+
+}  // namespace
+
+std::vector<std::string> table_methods(const TableOptions& options) {
+  const Protocol& protocol = options.protocol;
+  if (options.method != "all") {
+    RunOptions run;
+    run.method = options.method;
+    run.protocol = protocol;
+    check(run);
+    return {options.method};
+  }
+  std::vector<std::string> names;
+  for (const auto& [name, switches] : trmml::methods()) {
+    const bool needs_unknown = switches.pseudo_labels;
+    if (is_defined(name, protocol) &&
+        !(needs_unknown && !protocol.is_single() && protocol.proportion >= 1.0)) {
+      names.push_back(name);
+    }
+  }
+  return names;
+}
+
+Table make_table(
+    World& world,
+    const TableOptions& options,
+    const RunCallbacks& callbacks,
+    const std::function<void(const RunReport&)>& row_done) {
+  Table table;
+  table.curves = {
+      "mAP on held-out scenes", "epoch", "mAP (%)", {}, /*y_in_percent=*/true};
+  std::vector<RunReport> rows;
+  std::vector<RunResult> bases;  // of the control, one a seed
+  for (const auto& name : table_methods(options)) {
+    const bool is_control = trmml::method_switches(name).zero_shot_at_test;
+    std::vector<RunReport> runs;
+    for (int64_t seed = 0; seed < options.seeds; ++seed) {
+      RunOptions run_options;
+      run_options.method = name;
+      run_options.protocol = options.protocol;
+      run_options.seed = static_cast<uint64_t>(seed);
+      const auto index = static_cast<size_t>(seed);
+      RunResult result =
+          run(world,
+              run_options,
+              callbacks,
+              is_control && index < bases.size() ? &bases[index] : nullptr);
+      if (name == "region+distillation+contrastive") {
+        bases.push_back(result);
+      }
+      runs.push_back(result.report);
+      if (result.model) {
+        table.trained = std::move(result);
+      }
+    }
+    rows.push_back(summary(runs));
+    row_done(rows.back());
+    if (table.trained && table.trained->report.method == name) {
+      table.curves.series.push_back(curve(*table.trained));
+    }
+  }
+  table.report = rows.back();
+  table.report.rows = std::move(rows);
+  return table;
+}
+
+}  // namespace scenes

@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# Options and files that are wrong: each ends with its status and one sentence.
+set -uo pipefail
+# shellcheck source=tests/examples/programs.sh
+source "$(dirname "${BASH_SOURCE[0]}")/programs.sh"
+
+# ------------------------------------------------------------ usage: 2
+
+for program in quickstart train_scenes; do
+  expect 2 "$program: --method: expected a method of zero-shot, linear, ..., trm-ml, got \"nonsense\"" \
+    $program --method nonsense
+  for value in 0 2 nan; do
+    expect 2 "--known-label-proportion: expected a number in (0, 1], got $value" \
+      $program --known-label-proportion $value
+  done
+  expect 2 "--known-label-proportion excludes --single-positive" \
+    $program --known-label-proportion 0.1 --single-positive random
+  expect 2 "--single-positive: many not in {random,salient}" $program --single-positive many
+  expect 2 "$program: --method linear: expected known absences, got single positives (use linear-assume-negative)" \
+    $program --method linear --single-positive salient
+  touch a_file
+  expect 2 "$program: --out: expected a folder or a place for one, got a_file (Not a directory)" \
+    $program --out a_file
+  expect 2 "$program: --out: expected a folder or a place for one, got a_file/run (Not a directory)" \
+    $program --out a_file/run
+  expect 2 "The following argument was not expected: --no-such-option" $program --no-such-option
+done
+expect 2 "--seeds: Value 0 not in range 1 to 100" quickstart --seeds 0
+expect 2 "--threads: expected 0 or more, got -1" quickstart --threads -1
+
+effect="(it would have no effect)"
+expect 2 "train_scenes: --absent-weight: expected --single-positive or --unknown-labels assume-absent $effect" \
+  train_scenes --absent-weight 0.5
+expect 2 "train_scenes: --positives-per-image: expected --single-positive $effect" \
+  train_scenes --positives-per-image 3
+expect 2 "train_scenes: --policy, ...: expected a method with pseudo-labels, got region $effect" \
+  train_scenes --method region --policy relations
+expect 2 "train_scenes: ..., --evidence-...: expected a method with pseudo-labels, got text-pixel $effect" \
+  train_scenes --method text-pixel --evidence-visual false
+expect 2 "train_scenes: --epochs, --prompt-learning-rate: expected a method with prompts, got linear $effect" \
+  train_scenes --method linear --epochs 3
+expect 2 "--policy: expected one of relations, relations-soft, got none" train_scenes --policy none
+expect 2 "--epochs: expected 1 or more, got 0" train_scenes --epochs 0
+expect 2 "--batch-size: expected 1 or more, got -5" train_scenes --batch-size -5
+expect 2 "--prompt-learning-rate: expected a finite number, got nan" \
+  train_scenes --prompt-learning-rate nan
+expect 2 "--weight-decay: expected a finite number, got inf" train_scenes --weight-decay inf
+expect 2 "Could not convert: --epochs = many" train_scenes --epochs many
+expect 2 "no.toml was not readable (missing?)" train_scenes --config no.toml
+
+expect 2 "--out is required" pretrain_clip
+expect 2 "--steps: expected 1 or more, got 0" pretrain_clip --out clip --steps 0
+expect 2 "--precision: fp8 not in {fp32,bf16}" pretrain_clip --out clip --precision fp8
+expect 2 "--learning-rate: expected a finite number, got nan" \
+  pretrain_clip --out clip --learning-rate nan
+
+# ------------------------------------------------------------ states: 2
+
+mkdir -p run clip
+echo "a state" >run/last.safetensors
+echo "a state" >clip/state.safetensors
+hint="holds the state of a run (continue it with --resume, or name another folder)"
+expect 2 "train_scenes: --out: run $hint" train_scenes --out run
+expect 2 "pretrain_clip: --out: clip $hint" pretrain_clip --out clip
+expect 2 "train_scenes: --resume: expected none/last.safetensors, got no such file (start without --resume)" \
+  train_scenes --out none --resume
+expect 2 "pretrain_clip: --resume: expected none/state.safetensors, got no such file (start without --resume)" \
+  pretrain_clip --out none --resume
+holds "a run that is refused leaves nothing" test ! -e none -a ! -e run/config.toml
+
+# ------------------------------------------------------------ data: 3
+
+photos="Fashion-MNIST: expected no_folder/train-images-idx3-ubyte.gz (or the same without .gz), got no such file (install Debian's dataset-fashion-mnist, or name the folder of the four IDX files with --fashion-mnist)"
+expect 3 "quickstart: $photos" quickstart --out q --fashion-mnist no_folder
+expect 3 "train_scenes: $photos" train_scenes --out t --fashion-mnist no_folder
+expect 3 "pretrain_clip: $photos" pretrain_clip --out p --fashion-mnist no_folder
+expect 3 "quickstart: no_file: expected a file with merges, got no such file" \
+  quickstart --out q --merges no_file
+expect 3 "train_scenes: a_file: ..." train_scenes --out t --merges a_file
+holds "a run without data leaves no report" test ! -e q/report.json -a ! -e t/report.json
+
+# ------------------------------------------------------------ weights and states: 4
+
+head -c 100000 "$data/scenes_clip.safetensors" >cut.safetensors
+head -c 20 "$data/scenes_clip.safetensors" >cut_in_header.safetensors
+# A whole file of something else: one tensor "x" of one float.
+header='{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+printf '%b\0\0\0\0\0\0\0%s\0\0\0\0' "\\x$(printf %x ${#header})" "$header" >foreign.safetensors
+for program in quickstart train_scenes; do
+  expect 4 "$program: cut.safetensors: tensor ...: expected data_offsets within the ... bytes of data, got ... (the file was cut off?)" \
+    $program --out w --clip cut.safetensors
+  expect 4 "$program: cut_in_header.safetensors: expected a header of ... bytes, got a file with 12 bytes after its length (the file was cut off?)" \
+    $program --out w --clip cut_in_header.safetensors
+  expect 4 "$program: $data/scenes_merges.txt: expected a header of ..., got ... (not a safetensors file?)" \
+    $program --out w --clip "$data/scenes_merges.txt"
+  expect 4 "$program: no_file: cannot open the file: No such file or directory" \
+    $program --out w --clip no_file
+  expect 4 "$program: foreign.safetensors: ... 'clip.embed_dim', found no metadata at all (were the weights written with their options?)" $program --out w --clip foreign.safetensors
+done
+expect 4 "train_scenes: run/last.safetensors: expected ..." \
+  train_scenes --out run --resume --limit-scenes 16
+cp "$data/scenes_merges.txt" clip/merges.txt
+cp cut.safetensors clip/state.safetensors
+expect 4 "pretrain_clip: clip/state.safetensors: ... (the file was cut off?)" \
+  pretrain_clip --out clip --resume --width 2 --steps 1
+cp foreign.safetensors clip/state.safetensors
+expect 4 'pretrain_clip: clip/state.safetensors: expected a whole number under "steps" in the state...' \
+  pretrain_clip --out clip --resume --width 2 --steps 1
+
+finish
