@@ -220,9 +220,9 @@ trmml::TrmMlLossOptions loss_options(
   }
   loss.absent_weight(options.absent_weight.value_or(is_text ? 1.0 : 0.3));
   loss.pseudo_positive_weight(is_salient ? 0.3 : 0.5);
-  const double smallest = options.protocol.is_single() ? 0.3 : 1.0;
+  const double reference = options.protocol.is_single() ? 25.0 : 50.0;
   loss.pseudo_weight(options.pseudo_weight.value_or(
-      trmml::functional::pseudo_label_weight(observed, 25.0, smallest)));
+      trmml::functional::pseudo_label_weight(observed, reference)));
   if (!switches.distillation) {
     loss.distillation(trmml::Distillation::kNone);
   }

@@ -124,10 +124,10 @@ TEST_CASE("loader: the order of an epoch is that of an independent implementatio
     return std::vector<int64_t>(values, values + 10);
   };
   using namespace reference::loader;
-  CHECK(trmml::data::epoch_order(10, 0, 0) == expected(kOrder00));
-  CHECK(trmml::data::epoch_order(10, 0, 1) == expected(kOrder01));
-  CHECK(trmml::data::epoch_order(10, 7, 0) == expected(kOrder70));
-  CHECK(trmml::data::epoch_order(0, 7, 0).empty());
+  CHECK(trmml::epoch_order(10, 0, 0) == expected(kOrder00));
+  CHECK(trmml::epoch_order(10, 0, 1) == expected(kOrder01));
+  CHECK(trmml::epoch_order(10, 7, 0) == expected(kOrder70));
+  CHECK(trmml::epoch_order(0, 7, 0).empty());
 
   const Loader loader = numbers(10, LoaderOptions(3).workers(2));
   CHECK(order_of(all_batches(loader, 1)) == expected(kOrder01));

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes loader.hpp: the order of an epoch by the rule of trmml::data::epoch_order.
+"""Writes loader.hpp: the order of an epoch by the rule of trmml::epoch_order.
 
     python3 tests/reference/loader.py > tests/reference/loader.hpp
     python3 tests/reference/loader.py --check tests/reference/loader.hpp
