@@ -12,12 +12,10 @@
 #include <torch/data/dataloader/stateless.h>
 #include <torch/data/samplers/sequential.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <exception>
 #include <iterator>
 #include <memory>
-#include <random>
 #include <string_view>
 #include <utility>
 #include <vector>
