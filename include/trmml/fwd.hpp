@@ -30,6 +30,8 @@ class ModifiedResNetImpl;
 class VisionTransformerImpl;
 class TextTransformerImpl;
 class Tokenizer;
+struct CheckpointOptions;
+struct LoadedClip;
 }  // namespace clip
 
 namespace data {

@@ -3,6 +3,7 @@
 // Everything, for examples and experiments. It costs some 20 seconds of compiling a
 // file: libraries include the one header they need.
 
+#include "trmml/clip/checkpoint.hpp"
 #include "trmml/clip/clip_model.hpp"
 #include "trmml/clip/freeze.hpp"
 #include "trmml/clip/preprocess.hpp"

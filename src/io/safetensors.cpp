@@ -5,7 +5,6 @@
 #include "trmml/io/atomic_file.hpp"
 
 #include <ATen/ops/empty.h>
-#include <ATen/ops/from_blob.h>
 #include <c10/util/Exception.h>
 
 #include <fmt/format.h>
@@ -15,7 +14,6 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cerrno>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -23,15 +21,12 @@
 #include <optional>
 #include <set>
 #include <string_view>
-#include <system_error>
 #include <tuple>
 #include <utility>
 #include <vector>
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include "mapped_file.hpp"
+#include "quoted.hpp"
 
 namespace trmml::io {
 
@@ -65,15 +60,6 @@ constexpr std::array<Dtype, 10> kDtypes = {{
     {"BOOL", at::kBool, 1},
 }};
 
-/// `text` in double quotes, in ASCII, shortened: names come from outside.
-std::string in_quotes(std::string_view text) {
-  constexpr size_t kShown = 120;
-  const nlohmann::json json = std::string(text.substr(0, kShown));
-  const std::string shown =
-      json.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
-  return text.size() > kShown ? shown + "..." : shown;
-}
-
 std::string format_list(const std::vector<uint64_t>& numbers) {
   return fmt::format("[{}]", fmt::join(numbers, ", "));
 }
@@ -93,65 +79,6 @@ std::optional<uint64_t> product(const std::vector<uint64_t>& factors, uint64_t l
   }
   return all;
 }
-
-/// A file in memory, read-only on disk and copy-on-write for who writes to it.
-class Mapping {
- public:
-  explicit Mapping(const std::filesystem::path& path) {
-    // O_NONBLOCK: a named pipe must not make us wait.
-    const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (descriptor < 0) {
-      fail(path, "open", errno);
-    }
-    struct stat status {};
-    const bool regular = ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
-    if (!regular) {
-      ::close(descriptor);
-      throw CheckpointError(fmt::format(
-          "{}: expected a regular file, got something else", path.string()));
-    }
-    size_ = static_cast<uint64_t>(status.st_size);
-    if (size_ > 0) {
-      void* address = ::mmap(
-          nullptr,
-          size_,
-          PROT_READ | PROT_WRITE,
-          MAP_PRIVATE | MAP_NORESERVE,
-          descriptor,
-          0);
-      const int error = errno;
-      if (address == MAP_FAILED) {
-        ::close(descriptor);
-        fail(path, "map", error);
-      }
-      data_ = static_cast<char*>(address);
-    }
-    ::close(descriptor);
-  }
-  ~Mapping() {
-    if (data_ != nullptr) {
-      ::munmap(data_, size_);
-    }
-  }
-  Mapping(const Mapping&) = delete;
-  Mapping& operator=(const Mapping&) = delete;
-
-  char* data() const { return data_; }
-  uint64_t size() const { return size_; }
-
- private:
-  [[noreturn]] static void
-  fail(const std::filesystem::path& path, std::string_view operation, int error) {
-    throw CheckpointError(fmt::format(
-        "{}: cannot {} the file: {}",
-        path.string(),
-        operation,
-        std::generic_category().message(error)));
-  }
-
-  char* data_ = nullptr;
-  uint64_t size_ = 0;
-};
 
 /// One tensor as the header describes it.
 struct Entry {
@@ -425,7 +352,7 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
 };
 
 /// The text of the header, after the checks that need no JSON.
-std::string_view header_of(const Mapping& file, const std::string& path) {
+std::string_view header_of(const MappedFile& file, const std::string& path) {
   if (file.size() < kLengthSize) {
     throw CheckpointError(fmt::format(
         "{}: expected at least 8 bytes (the length of the header), got {}",
@@ -521,7 +448,7 @@ void check_layout(
 at::Tensor tensor_of(
     const Entry& entry,
     char* data,
-    const std::shared_ptr<Mapping>& file,
+    const std::shared_ptr<MappedFile>& file,
     const std::string& path) {
   const std::vector<int64_t> shape(entry.shape->begin(), entry.shape->end());
   const at::TensorOptions options = at::TensorOptions().dtype(entry.dtype->type);
@@ -547,8 +474,7 @@ at::Tensor tensor_of(
     std::memcpy(copy.data_ptr(), begin, bytes);
     return copy;
   }
-  return at::from_blob(
-      begin, shape, [file](void* /*data*/) {}, options);
+  return at::empty({0}, options).set_(mapped_storage(file, begin, bytes)).view(shape);
 }
 
 const Dtype& dtype_to_write(const std::string& name, const at::Tensor& tensor) {
@@ -638,7 +564,7 @@ std::string make_header(const std::vector<Item>& items, const Metadata& metadata
 
 SafetensorsFile read_safetensors(const std::filesystem::path& path) {
   const std::string name = path.string();
-  const auto file = std::make_shared<Mapping>(path);
+  const auto file = std::make_shared<MappedFile>(path);
   const std::string_view header = header_of(*file, name);
   HeaderReader reader(name);
   nlohmann::json::sax_parse(header.begin(), header.end(), &reader);

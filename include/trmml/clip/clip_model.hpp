@@ -240,10 +240,11 @@ class MetadataReader {
 
  private:
   static int64_t parse(const std::string& key, std::string_view value) {
+    constexpr int64_t kLargest = int64_t{1} << 24;  // no size overflows with it
     int64_t number = 0;
     const char* end = value.data() + value.size();
     const auto [stop, error] = std::from_chars(value.data(), end, number);
-    if (error != std::errc() || stop != end) {
+    if (error != std::errc() || stop != end || number > kLargest) {
       fail(key, "a whole number", value);
     }
     return number;

@@ -47,6 +47,24 @@ struct SafetensorsFile {
 /// ```
 SafetensorsFile read_safetensors(const std::filesystem::path& path);
 
+/// Reads weights that are split over several `.safetensors` files, by their index
+/// (`model.safetensors.index.json`), without trusting either.
+///
+/// The index is a JSON object with `weight_map` (name of a tensor -> file) and, if
+/// there, `metadata`, whose content does not matter. Files are named without a folder,
+/// end with `.safetensors`, and lie beside the index (4096 at most); every tensor of
+/// the index is in its file, and every tensor of the files is in the index. Each file
+/// is read by the rules of `read_safetensors`. The metadata returned is that of the
+/// files; where they differ, the first by name counts.
+///
+/// Throws `CheckpointError` naming the file and the rule.
+///
+/// Example:
+/// ```
+/// auto file = io::read_sharded_safetensors("clip/model.safetensors.index.json");
+/// ```
+SafetensorsFile read_sharded_safetensors(const std::filesystem::path& index);
+
 /// Writes `tensors` and `metadata` to `path`, complete or not at all (`AtomicFile`).
 ///
 /// Tensors may live on any device and have any strides; they are written contiguously,
