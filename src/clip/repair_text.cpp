@@ -106,13 +106,26 @@ bool matches(const Pattern& pattern, size_t size, size_t begin, const InSet& in_
   return true;
 }
 
+/// The sets that some pattern begins with.
+constexpr Marks first_marks() {
+  Marks first{};
+  for (const Pattern& pattern : tables::kBadPatterns) {
+    first.words[pattern.sets[0] >> 6] |= uint64_t{1} << (pattern.sets[0] & 63);
+  }
+  return first;
+}
+
 /// badness.is_bad: does `text` look as if it had been decoded wrongly?
 bool is_bad(std::u32string_view text) {
+  constexpr Marks kFirst = first_marks();
   const std::vector<Marks> marks = marks_of(text);
   const auto in_set = [&marks](size_t i, uint8_t set) { return has(marks[i], set); };
   for (size_t i = 0; i < text.size(); ++i) {
-    if (is_ascii(text.substr(i, 3))) {
-      continue;  // each pattern has another character among its first three
+    const bool may_begin = (marks[i].words[0] & kFirst.words[0]) != 0 ||
+                           (marks[i].words[1] & kFirst.words[1]) != 0;
+    // Each pattern has a character above ASCII among its first three.
+    if (!may_begin || is_ascii(text.substr(i, 3))) {
+      continue;
     }
     for (const Pattern& pattern : tables::kBadPatterns) {
       if (matches(pattern, text.size(), i, in_set)) {
@@ -471,7 +484,9 @@ void append_plain(std::u32string& result, char32_t point) {
       {0xFB00, U"ff"},     {0xFB01, U"fi"},      {0xFB02, U"fl"},
       {0xFB03, U"ffi"},    {0xFB04, U"ffl"},     {0xFB05, U"\u017Ft"},
       {0xFB06, U"st"},     {0xFFE3, U" \u0304"}, {0x3000, U" "}};
-  if (point < 0x80) {
+  const bool may_change =
+      (point >= 0x132 && point <= 0x1F3) || point == 0x3000 || point >= 0xFB00;
+  if (!may_change) {
     result.push_back(point);
     return;
   }

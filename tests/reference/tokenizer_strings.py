@@ -11,9 +11,10 @@ with every character of Unicode between letters, digits, sigmas and marks. `samp
 writes the texts of the test that always runs; it needs no vocabulary of CLIP, because
 its merges are those of tests/reference/tokenizer.hpp.
 
-Needs open-clip-torch, ftfy and regex; torch and transformers may be missing. Without
-them, or without the vocabulary, it says "SKIPPED:" and ends well. With transformers and
-`--hugging-face` it also counts the texts for which CLIPTokenizer has other ids.
+Needs open-clip-torch (`pip install --no-deps` is enough), ftfy, regex and numpy; without
+them it says "SKIPPED:" and ends well. Where the package tokenizers is installed, `compare`
+also counts the texts for which Hugging Face's CLIPTokenizer has other ids, and reads its
+vocab.json and tokenizer.json.
 """
 
 import argparse
@@ -346,19 +347,46 @@ def compare(arguments):
     names = 4 * len(category_names.ALL)
     wrong = report(tokenizer, texts[:names], found[:names], "names of categories")
     wrong += report(tokenizer, texts[names:], found[names:], "hostile texts")
-    if arguments.hugging_face:
-        count_hugging_face(arguments.hugging_face, texts, found, names)
+    if importlib.util.find_spec("tokenizers"):
+        wrong += compare_hugging_face(arguments, tokenizer, texts, found, names)
     return wrong
 
 
-def count_hugging_face(folder, texts, found, names):
-    """How often the fast CLIPTokenizer, which does not repair texts, has other ids."""
-    from transformers import CLIPTokenizer
+def make_hugging_face(reference):
+    """What CLIPTokenizer of transformers 5 builds: no repair, no references of HTML."""
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
-    tokenizer = CLIPTokenizer.from_pretrained(folder)
-    other = [tokenizer(t.decode("utf-8", "replace"))["input_ids"] != ids for t, ids in zip(texts, found)]
-    print(f"CLIPTokenizer of transformers {importlib.metadata.version('transformers')} has other ids for "
-          f"{sum(other[:names])} of {names} names and {sum(other[names:])} of {len(texts) - names} hostile texts")
+    own = [reference.byte_encoder[b] for b in range(256)]
+    merges = sorted(reference.bpe_ranks, key=reference.bpe_ranks.get)
+    assert all(c in reference.encoder for c in own)
+    tokenizer = Tokenizer(models.BPE(vocab=reference.encoder, merges=merges, end_of_word_suffix="</w>",
+                                     continuing_subword_prefix="", unk_token=END))
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()])
+    pattern = (r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d"
+               r"|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.Split(Regex(pattern), behavior="removed", invert=True),
+        pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    tokenizer.add_special_tokens([START, END])
+    return tokenizer
+
+
+def compare_hugging_face(arguments, reference, texts, found, names):
+    """The vocabulary as Hugging Face's files give the same ids; its cleaning does not."""
+    tokenizer = make_hugging_face(reference)
+    other = [tokenizer.encode(t.decode("utf-8", "replace")).ids != ids[1:-1] for t, ids in zip(texts, found)]
+    print(f"Hugging Face's CLIPTokenizer (tokenizers {importlib.metadata.version('tokenizers')}) has other ids "
+          f"for {sum(other[:names])} of {names} names and {sum(other[names:])} of {len(texts) - names} hostile texts")
+    wrong = 0
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer.save(f"{folder}/tokenizer.json")
+        tokenizer.model.save(folder)
+        for name in ("tokenizer.json", "vocab.json"):
+            same = run_program(arguments.program, f"{folder}/{name}", texts) == found
+            print(f"{name}: {'the same ids' if same else 'OTHER IDS'}")
+            wrong += not same
+    return wrong
 
 
 def sweep(arguments):
@@ -425,7 +453,6 @@ def main():
     parser.add_argument("--vocab", type=pathlib.Path, help="default: the file of open-clip-torch")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=25_000)
-    parser.add_argument("--hugging-face", help="a folder with a CLIPTokenizer's files")
     arguments = parser.parse_args()
     try:
         wrong = {"compare": compare, "sweep": sweep, "sample": sample}[arguments.what](arguments)
