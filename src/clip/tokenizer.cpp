@@ -10,323 +10,47 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <cstdlib>
 #include <functional>
 #include <limits>
 #include <map>
+#include <mutex>
 #include <set>
-#include <system_error>
 #include <tuple>
 #include <unordered_map>
 
-#include <utf8proc.h>
-#include <zlib.h>
+#include "byte_table.hpp"
+#include "html_references.hpp"
+#include "repair_text.hpp"
+#include "unicode.hpp"
+#include "vocabulary_file.hpp"
 
 namespace trmml::clip {
 
 namespace {
 
-constexpr int32_t kBytes = 256;
-constexpr int32_t kFirstMerge = 2 * kBytes;
-constexpr std::string_view kEndOfWord = "</w>";
-constexpr std::string_view kStartToken = "<|startoftext|>";
-constexpr std::string_view kEndToken = "<|endoftext|>";
-constexpr char32_t kReplacement = 0xFFFD;
 // CLIP's pattern ignores case: the long s is an s, and the iota below is lost (its
 // other case is a letter, so it belongs to neither letters nor "anything else").
 constexpr char32_t kLongS = 0x17F;
 constexpr char32_t kIotaBelow = 0x345;
 
-// ---- UTF-8 ----
-
-void append_utf8(std::string& bytes, char32_t point) {
-  std::array<utf8proc_uint8_t, 4> buffer;
-  const auto size =
-      utf8proc_encode_char(static_cast<utf8proc_int32_t>(point), buffer.data());
-  bytes.append(reinterpret_cast<const char*>(buffer.data()), static_cast<size_t>(size));
-}
-
-std::string to_utf8(std::u32string_view points) {
-  std::string bytes;
-  bytes.reserve(points.size());
-  for (const char32_t point : points) {
-    append_utf8(bytes, point);
-  }
-  return bytes;
-}
-
-/// Which second bytes may follow `lead`, and how many follow in all (0: none may).
-struct Following {
-  int count;
-  unsigned char lowest, highest;
-};
-
-Following following(unsigned char lead) {
-  if (lead >= 0xC2 && lead <= 0xDF) {
-    return {1, 0x80, 0xBF};
-  }
-  if (lead >= 0xE0 && lead <= 0xEF) {  // no overlong forms, no surrogates
-    return {
-        2,
-        lead == 0xE0 ? uint8_t{0xA0} : uint8_t{0x80},
-        lead == 0xED ? uint8_t{0x9F} : uint8_t{0xBF}};
-  }
-  if (lead >= 0xF0 && lead <= 0xF4) {  // no overlong forms, nothing above U+10FFFF
-    return {
-        3,
-        lead == 0xF0 ? uint8_t{0x90} : uint8_t{0x80},
-        lead == 0xF4 ? uint8_t{0x8F} : uint8_t{0xBF}};
-  }
-  return {0, 0, 0};
-}
-
-/// Each longest piece that begins a character but does not end it becomes one U+FFFD.
-std::u32string from_utf8(std::string_view bytes) {
-  std::u32string points;
-  points.reserve(bytes.size());
-  size_t i = 0;
-  while (i < bytes.size()) {
-    const auto lead = static_cast<unsigned char>(bytes[i++]);
-    if (lead < 0x80) {
-      points.push_back(lead);
-      continue;
-    }
-    const Following rule = following(lead);
-    char32_t point = lead & (0x3F >> rule.count);
-    int found = 0;
-    while (found < rule.count && i < bytes.size()) {
-      const auto next = static_cast<unsigned char>(bytes[i]);
-      if (next < (found == 0 ? rule.lowest : 0x80) ||
-          next > (found == 0 ? rule.highest : 0xBF)) {
-        break;
-      }
-      point = (point << 6) | (next & 0x3F);
-      ++found;
-      ++i;
-    }
-    points.push_back(rule.count > 0 && found == rule.count ? point : kReplacement);
-  }
-  return points;
-}
-
-// ---- Unicode classes ----
-
-utf8proc_category_t category(char32_t point) {
-  return utf8proc_category(static_cast<utf8proc_int32_t>(point));
-}
-
-bool is_letter(char32_t point) {
-  if (point < 0x80) {
-    return (point >= 'a' && point <= 'z') || (point >= 'A' && point <= 'Z');
-  }
-  const auto c = category(point);
-  return c >= UTF8PROC_CATEGORY_LU && c <= UTF8PROC_CATEGORY_LO;
-}
-
-bool is_number(char32_t point) {
-  if (point < 0x80) {
-    return point >= '0' && point <= '9';
-  }
-  const auto c = category(point);
-  return c >= UTF8PROC_CATEGORY_ND && c <= UTF8PROC_CATEGORY_NO;
-}
-
-bool is_space(char32_t point) {
-  return (point >= 0x09 && point <= 0x0D) || (point >= 0x1C && point <= 0x20) ||
-         point == 0x85 || point == 0xA0 || point == 0x1680 ||
-         (point >= 0x2000 && point <= 0x200A) || point == 0x2028 || point == 0x2029 ||
-         point == 0x202F || point == 0x205F || point == 0x3000;
-}
-
-// ---- HTML references ----
-
-// Names and code points of HTML 4; HTML takes the first group without its ';' too.
-constexpr std::string_view kEntitiesWithoutSemicolon =
-    "AElig C6 AMP 26 Aacute C1 Acirc C2 Agrave C0 Aring C5 Atilde C3 Auml C4 "
-    "COPY A9 Ccedil C7 ETH D0 Eacute C9 Ecirc CA Egrave C8 Euml CB GT 3E "
-    "Iacute CD Icirc CE Igrave CC Iuml CF LT 3C Ntilde D1 Oacute D3 Ocirc D4 "
-    "Ograve D2 Oslash D8 Otilde D5 Ouml D6 QUOT 22 REG AE THORN DE Uacute DA "
-    "Ucirc DB Ugrave D9 Uuml DC Yacute DD aacute E1 acirc E2 acute B4 aelig E6 "
-    "agrave E0 amp 26 aring E5 atilde E3 auml E4 brvbar A6 ccedil E7 cedil B8 "
-    "cent A2 copy A9 curren A4 deg B0 divide F7 eacute E9 ecirc EA egrave E8 "
-    "eth F0 euml EB frac12 BD frac14 BC frac34 BE gt 3E iacute ED icirc EE "
-    "iexcl A1 igrave EC iquest BF iuml EF laquo AB lt 3C macr AF micro B5 "
-    "middot B7 nbsp A0 not AC ntilde F1 oacute F3 ocirc F4 ograve F2 ordf AA "
-    "ordm BA oslash F8 otilde F5 ouml F6 para B6 plusmn B1 pound A3 quot 22 "
-    "raquo BB reg AE sect A7 shy AD sup1 B9 sup2 B2 sup3 B3 szlig DF thorn FE "
-    "times D7 uacute FA ucirc FB ugrave F9 uml A8 uuml FC yacute FD yen A5 "
-    "yuml FF ";
-constexpr std::string_view kEntities =
-    "Alpha 391 Beta 392 Chi 3A7 Dagger 2021 Delta 394 Epsilon 395 Eta 397 "
-    "Gamma 393 Iota 399 Kappa 39A Lambda 39B Mu 39C Nu 39D OElig 152 Omega 3A9 "
-    "Omicron 39F Phi 3A6 Pi 3A0 Prime 2033 Psi 3A8 Rho 3A1 Scaron 160 Sigma 3A3 "
-    "Tau 3A4 Theta 398 Upsilon 3A5 Xi 39E Yuml 178 Zeta 396 alefsym 2135 "
-    "alpha 3B1 and 2227 ang 2220 apos 27 asymp 2248 bdquo 201E beta 3B2 "
-    "bull 2022 cap 2229 chi 3C7 circ 2C6 clubs 2663 cong 2245 crarr 21B5 "
-    "cup 222A dArr 21D3 dagger 2020 darr 2193 delta 3B4 diams 2666 empty 2205 "
-    "emsp 2003 ensp 2002 epsilon 3B5 equiv 2261 eta 3B7 euro 20AC exist 2203 "
-    "fnof 192 forall 2200 frasl 2044 gamma 3B3 ge 2265 hArr 21D4 harr 2194 "
-    "hearts 2665 hellip 2026 image 2111 infin 221E int 222B iota 3B9 isin 2208 "
-    "kappa 3BA lArr 21D0 lambda 3BB lang 27E8 larr 2190 lceil 2308 ldquo 201C "
-    "le 2264 lfloor 230A lowast 2217 loz 25CA lrm 200E lsaquo 2039 lsquo 2018 "
-    "mdash 2014 minus 2212 mu 3BC nabla 2207 ndash 2013 ne 2260 ni 220B "
-    "notin 2209 nsub 2284 nu 3BD oelig 153 oline 203E omega 3C9 omicron 3BF "
-    "oplus 2295 or 2228 otimes 2297 part 2202 permil 2030 perp 22A5 phi 3C6 "
-    "pi 3C0 piv 3D6 prime 2032 prod 220F prop 221D psi 3C8 rArr 21D2 radic 221A "
-    "rang 27E9 rarr 2192 rceil 2309 rdquo 201D real 211C rfloor 230B rho 3C1 "
-    "rlm 200F rsaquo 203A rsquo 2019 sbquo 201A scaron 161 sdot 22C5 sigma 3C3 "
-    "sigmaf 3C2 sim 223C spades 2660 sub 2282 sube 2286 sum 2211 sup 2283 "
-    "supe 2287 tau 3C4 there4 2234 theta 3B8 thetasym 3D1 thinsp 2009 tilde 2DC "
-    "trade 2122 uArr 21D1 uarr 2191 upsih 3D2 upsilon 3C5 weierp 2118 xi 3BE "
-    "zeta 3B6 zwj 200D zwnj 200C ";
-
-using Entities = std::unordered_map<std::string_view, char32_t>;
-
-Entities parse_entities(std::string_view table) {
-  Entities entities;
-  while (!table.empty()) {
-    const size_t blank = table.find(' ');
-    const size_t end = table.find(' ', blank + 1);
-    uint32_t point = 0;
-    std::from_chars(table.data() + blank + 1, table.data() + end, point, 16);
-    entities[table.substr(0, blank)] = point;
-    table.remove_prefix(end + 1);
-  }
-  return entities;
-}
-
-/// What HTML makes of `&#n;`: nothing for control characters and the like.
-std::u32string numeric_reference(uint32_t number) {
-  // Bytes of Windows-1252 that are not Latin-1; 0 stands for itself.
-  static constexpr std::array<char32_t, 32> kWindows = {
-      0x20AC, 0x81,   0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021,
-      0x02C6, 0x2030, 0x0160, 0x2039, 0x0152, 0x8D,   0x017D, 0x8F,
-      0x90,   0x2018, 0x2019, 0x201C, 0x201D, 0x2022, 0x2013, 0x2014,
-      0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0x9D,   0x017E, 0x0178};
-  if (number == 0 || (number >= 0xD800 && number <= 0xDFFF) || number > 0x10FFFF) {
-    return {kReplacement};
-  }
-  if (number >= 0x80 && number <= 0x9F) {
-    return {kWindows[number - 0x80]};
-  }
-  const bool control = number <= 0x08 || number == 0x0B ||
-                       (number >= 0x0E && number <= 0x1F) || number == 0x7F;
-  const bool noncharacter =
-      (number >= 0xFDD0 && number <= 0xFDEF) || (number & 0xFFFE) == 0xFFFE;
-  return control || noncharacter ? std::u32string() : std::u32string{number};
-}
-
-/// The number behind "&#" at `begin`; moves `end` behind it. Too large ones are capped.
-std::optional<uint32_t>
-read_number(std::u32string_view text, size_t begin, size_t& end) {
-  const bool hex = begin < text.size() && (text[begin] == 'x' || text[begin] == 'X');
-  uint32_t number = 0;
-  size_t i = begin + (hex ? 1 : 0);
-  const size_t first = i;
-  for (; i < text.size(); ++i) {
-    const char32_t c = text[i];
-    uint32_t digit = 0;
-    if (c >= '0' && c <= '9') {
-      digit = c - '0';
-    } else if (hex && (c | 0x20) >= 'a' && (c | 0x20) <= 'f') {
-      digit = (c | 0x20) - 'a' + 10;
-    } else {
-      break;
-    }
-    number = std::min<uint32_t>(number * (hex ? 16 : 10) + digit, 0x110000);
-  }
-  if (i == first) {
-    return std::nullopt;
-  }
-  end = i < text.size() && text[i] == ';' ? i + 1 : i;
-  return number;
-}
-
-/// What the name behind "&" at `begin` stands for; moves `end` behind it.
-std::optional<char32_t> read_name(std::u32string_view text, size_t begin, size_t& end) {
-  static const Entities bare = parse_entities(kEntitiesWithoutSemicolon);
-  static const Entities closed = parse_entities(kEntities);
-  constexpr std::u32string_view kStop = U"\t\n\f <&#;";
-  constexpr size_t kLongest = 32;
-  std::string name;
-  size_t i = begin;
-  while (i < text.size() && i - begin < kLongest && text[i] < 0x80 &&
-         kStop.find(text[i]) == kStop.npos) {
-    name.push_back(static_cast<char>(text[i++]));
-  }
-  if (i < text.size() && text[i] == ';') {
-    if (const auto found = closed.find(name); found != closed.end()) {
-      end = i + 1;
-      return found->second;
-    }
-    if (const auto found = bare.find(name); found != bare.end()) {
-      end = i + 1;
-      return found->second;
-    }
-  }
-  for (size_t size = name.size(); size >= 2; --size) {  // "&ampx" is "&x"
-    const auto found = bare.find(std::string_view(name).substr(0, size));
-    if (found != bare.end()) {
-      end = begin + size;
-      return found->second;
-    }
-  }
-  return std::nullopt;
-}
-
-std::u32string unescape_html(std::u32string_view text) {
-  std::u32string result;
-  result.reserve(text.size());
-  size_t i = 0;
-  while (i < text.size()) {
-    size_t end = i + 1;
-    if (text[i] == '&' && end < text.size() && text[end] == '#') {
-      if (const auto number = read_number(text, i + 2, end)) {
-        result += numeric_reference(*number);
-        i = end;
-        continue;
-      }
-    } else if (text[i] == '&') {
-      if (const auto point = read_name(text, i + 1, end)) {
-        result.push_back(*point);
-        i = end;
-        continue;
-      }
-    }
-    result.push_back(text[i++]);
-  }
-  return result;
-}
-
 // ---- Cleaning ----
 
-std::u32string compose(std::u32string points) {
-  const bool may_change = std::any_of(
-      points.begin(), points.end(), [](char32_t point) { return point >= 0x300; });
-  if (!may_change) {
-    return points;
-  }
-  const std::string bytes = to_utf8(points);
-  utf8proc_uint8_t* composed = nullptr;
-  const utf8proc_ssize_t size = utf8proc_map(
-      reinterpret_cast<const utf8proc_uint8_t*>(bytes.data()),
-      static_cast<utf8proc_ssize_t>(bytes.size()),
-      &composed,
-      static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
-  const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(
-      composed, &std::free);
-  TORCH_INTERNAL_ASSERT(size >= 0, utf8proc_errmsg(size));
-  return from_utf8(
-      {reinterpret_cast<const char*>(composed), static_cast<size_t>(size)});
+/// Text that only needs small letters and single blanks: printable ASCII that is no
+/// reference of HTML. Most captions are.
+bool is_plain(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char byte) {
+    return (byte >= 0x20 && byte < 0x7F && byte != '&') || byte == '\t' || byte == '\n';
+  });
 }
 
-std::u32string collapse_spaces(std::u32string_view text) {
-  std::u32string result;
+/// No white space at the ends, single blanks elsewhere.
+template <typename Text>
+Text collapse_spaces(std::basic_string_view<typename Text::value_type> text) {
+  Text result;
   result.reserve(text.size());
   bool pending = false;
-  for (const char32_t point : text) {
-    if (is_space(point)) {
+  for (const auto point : text) {
+    if (unicode::is_space(static_cast<char32_t>(point))) {
       pending = !result.empty();
       continue;
     }
@@ -339,80 +63,32 @@ std::u32string collapse_spaces(std::u32string_view text) {
   return result;
 }
 
-bool is_cased(char32_t point) {
-  const bool letter_like =
-      point == 0xAA || point == 0xBA ||        // ordinals
-      (point >= 0x2160 && point <= 0x217F) ||  // Roman numerals
-      (point >= 0x24B6 && point <= 0x24E9) ||  // letters in circles
-      (point >= 0x1F130 && point <= 0x1F149) ||
-      (point >= 0x1F150 && point <= 0x1F169) || (point >= 0x1F170 && point <= 0x1F189);
-  const auto c = category(point);
-  return letter_like || c == UTF8PROC_CATEGORY_LU || c == UTF8PROC_CATEGORY_LL ||
-         c == UTF8PROC_CATEGORY_LT;
-}
-
-/// Skipped when looking for the letter next to a sigma.
-bool is_case_ignorable(char32_t point) {
-  constexpr std::u32string_view kPunctuation =
-      U"'.:"
-      U"\u00B7\u2018\u2019\u2024\u2027\u0387\u055F\u05F4\uFE13\uFE52\uFE55\uFF07\uFF0E"
-      U"\uFF1A";
-  const auto c = category(point);
-  return c == UTF8PROC_CATEGORY_MN || c == UTF8PROC_CATEGORY_ME ||
-         c == UTF8PROC_CATEGORY_CF || c == UTF8PROC_CATEGORY_LM ||
-         c == UTF8PROC_CATEGORY_SK || kPunctuation.find(point) != kPunctuation.npos;
-}
-
-/// A capital sigma at the end of a word has its own small letter.
-bool is_final_sigma(std::u32string_view text, size_t i) {
-  size_t before = i;
-  while (before > 0 && is_case_ignorable(text[before - 1])) {
-    --before;
-  }
-  size_t after = i + 1;
-  while (after < text.size() && is_case_ignorable(text[after])) {
-    ++after;
-  }
-  return before > 0 && is_cased(text[before - 1]) &&
-         !(after < text.size() && is_cased(text[after]));
-}
-
-std::u32string to_lower(std::u32string_view text) {
-  std::u32string result;
-  result.reserve(text.size());
-  for (size_t i = 0; i < text.size(); ++i) {
-    const char32_t point = text[i];
-    if (point < 0x80) {
-      result.push_back(point >= 'A' && point <= 'Z' ? point + 0x20 : point);
-    } else if (point == 0x130) {  // the only letter that becomes two: i and a dot
-      result += U"i\u0307";
-    } else if (point == 0x3A3) {
-      result.push_back(is_final_sigma(text, i) ? 0x3C2 : 0x3C3);
-    } else {
-      result.push_back(static_cast<char32_t>(
-          utf8proc_tolower(static_cast<utf8proc_int32_t>(point))));
-    }
+std::string clean_plain(std::string_view text) {
+  std::string result = collapse_spaces<std::string>(text);
+  for (char& byte : result) {
+    byte = static_cast<char>(byte >= 'A' && byte <= 'Z' ? byte + 0x20 : byte);
   }
   return result;
 }
 
 std::u32string clean(std::string_view text) {
-  std::u32string points = from_utf8(text);
+  std::u32string points = repair_text(unicode::from_utf8(text));
   if (points.find(U'&') != points.npos) {
     points = unescape_html(unescape_html(points));
   }
-  return to_lower(collapse_spaces(compose(std::move(points))));
+  return unicode::to_lower(collapse_spaces<std::u32string>(points));
 }
 
 // ---- Words ----
 
 /// Whether `text` has `pattern` (small ASCII letters) at `begin`.
-bool has_at(std::u32string_view text, size_t begin, std::string_view pattern) {
+template <typename View>
+bool has_at(View text, size_t begin, std::string_view pattern) {
   if (text.size() - begin < pattern.size()) {
     return false;
   }
   for (size_t i = 0; i < pattern.size(); ++i) {
-    const char32_t point = text[begin + i];
+    const auto point = static_cast<char32_t>(text[begin + i]);
     const auto wanted = static_cast<char32_t>(pattern[i]);
     if (point != wanted && !(wanted == 's' && point == kLongS)) {
       return false;
@@ -422,89 +98,78 @@ bool has_at(std::u32string_view text, size_t begin, std::string_view pattern) {
 }
 
 bool is_between_words(char32_t point) {
-  return is_space(point) || point == kIotaBelow;
+  return unicode::is_space(point) || point == kIotaBelow;
 }
 
 /// The end of the word that begins at `begin`, which is not between words.
-size_t end_of_word(std::u32string_view text, size_t begin) {
+template <typename View>
+size_t end_of_word(View text, size_t begin) {
   static constexpr std::array<std::string_view, 9> kFixed = {
       kStartToken, kEndToken, "'s", "'t", "'re", "'ve", "'m", "'ll", "'d"};
-  if (text[begin] == '<' || text[begin] == '\'') {
+  const auto at = [text](size_t i) { return static_cast<char32_t>(text[i]); };
+  if (at(begin) == '<' || at(begin) == '\'') {
     for (const std::string_view fixed : kFixed) {
       if (has_at(text, begin, fixed)) {
         return begin + fixed.size();
       }
     }
   }
-  if (is_number(text[begin])) {
+  if (unicode::is_number(at(begin))) {
     return begin + 1;
   }
-  const bool letters = is_letter(text[begin]);
   size_t end = begin + 1;
-  while (end < text.size() &&
-         (letters ? is_letter(text[end])
-                  : !is_between_words(text[end]) && !is_letter(text[end]) &&
-                        !is_number(text[end]))) {
+  if (unicode::is_letter(at(begin))) {
+    while (end < text.size() && unicode::is_letter(at(end))) {
+      ++end;
+    }
+    return end;
+  }
+  while (end < text.size() && !is_between_words(at(end)) &&
+         !unicode::is_letter(at(end)) && !unicode::is_number(at(end))) {
     ++end;
   }
   return end;
 }
 
+std::string_view as_bytes(std::string_view word, std::string&) {
+  return word;
+}
+
+std::string_view as_bytes(std::u32string_view word, std::string& bytes) {
+  bytes.clear();
+  for (const char32_t point : word) {
+    unicode::append_utf8(bytes, point);
+  }
+  return bytes;
+}
+
 /// Calls `visit` with the UTF-8 bytes of each word of a cleaned text.
-template <typename Visit>
-void for_each_word(std::u32string_view text, const Visit& visit) {
-  std::string word;
+template <typename View, typename Visit>
+void for_each_word_of(View text, const Visit& visit) {
+  std::string bytes;
   size_t i = 0;
   while (i < text.size()) {
-    if (is_between_words(text[i])) {
+    if (is_between_words(static_cast<char32_t>(text[i]))) {
       ++i;
       continue;
     }
     const size_t end = end_of_word(text, i);
-    word.clear();
-    for (; i < end; ++i) {
-      append_utf8(word, text[i]);
-    }
-    visit(std::string_view(word));
+    visit(as_bytes(text.substr(i, end - i), bytes));
+    i = end;
+  }
+}
+
+/// The same for a text as it comes.
+template <typename Visit>
+void for_each_word(std::string_view text, const Visit& visit) {
+  if (is_plain(text)) {
+    for_each_word_of<std::string_view>(clean_plain(text), visit);
+  } else {
+    for_each_word_of<std::u32string_view>(clean(text), visit);
   }
 }
 
 // ---- Symbols ----
-
-/// CLIP's order of the 256 bytes: those that print in Latin-1 first.
-struct ByteTable {
-  std::array<unsigned char, kBytes> byte_of{};  // by id
-  std::array<int32_t, kBytes> id_of{};          // by byte
-  std::array<std::string, kBytes> printable;    // by id
-};
-
-ByteTable make_byte_table() {
-  ByteTable table;
-  const auto prints = [](int byte) {
-    return (byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte <= 0xAC) ||
-           byte >= 0xAE;
-  };
-  int32_t id = 0;
-  char32_t stand_in = kBytes;
-  for (const bool printing : {true, false}) {
-    for (int byte = 0; byte < kBytes; ++byte) {
-      if (prints(byte) == printing) {
-        const auto index = static_cast<size_t>(id);
-        table.byte_of[index] = static_cast<unsigned char>(byte);
-        table.id_of[static_cast<size_t>(byte)] = id++;
-        append_utf8(
-            table.printable[index],
-            printing ? static_cast<char32_t>(byte) : stand_in++);
-      }
-    }
-  }
-  return table;
-}
-
-const ByteTable& byte_table() {
-  static const ByteTable table = make_byte_table();
-  return table;
-}
 
 /// The symbols of a word before any merge.
 void append_symbols(std::vector<int32_t>& symbols, std::string_view word) {
@@ -593,6 +258,65 @@ class Symbols {
   std::unordered_map<std::string, int32_t> ids_;
 };
 
+// ---- Words seen before ----
+
+/// The ids of short words, so that a frequent word is merged once. Of fixed size: a
+/// word takes the place of another. Threads may share it.
+class WordCache {
+ public:
+  WordCache() : slots_(std::make_unique<Slot[]>(kSlots)) {}
+
+  /// Appends the ids of `word`; false when it is not there.
+  bool find(std::string_view word, std::vector<int64_t>& ids) {
+    if (word.size() > kMaxBytes) {
+      return false;
+    }
+    const size_t place = place_of(word);
+    const std::lock_guard<std::mutex> lock(mutexes_[place % kMutexes]);
+    const Slot& slot = slots_[place];
+    if (std::string_view(slot.bytes.data(), slot.size) != word) {
+      return false;
+    }
+    ids.insert(ids.end(), slot.ids.begin(), slot.ids.begin() + slot.n_ids);
+    return true;
+  }
+
+  void put(std::string_view word, const int64_t* ids, size_t n_ids) {
+    if (word.size() > kMaxBytes || n_ids > kMaxIds) {
+      return;
+    }
+    const size_t place = place_of(word);
+    const std::lock_guard<std::mutex> lock(mutexes_[place % kMutexes]);
+    Slot& slot = slots_[place];
+    slot.size = static_cast<uint8_t>(word.size());
+    slot.n_ids = static_cast<uint8_t>(n_ids);
+    std::copy(word.begin(), word.end(), slot.bytes.begin());
+    std::transform(ids, ids + n_ids, slot.ids.begin(), [](int64_t id) {
+      return static_cast<int32_t>(id);
+    });
+  }
+
+ private:
+  static constexpr size_t kSlots = 8192;  // of 64 bytes
+  static constexpr size_t kMutexes = 64;
+  static constexpr size_t kMaxBytes = 30;
+  static constexpr size_t kMaxIds = 8;
+
+  struct Slot {
+    uint8_t size = 0;  // no word is empty
+    uint8_t n_ids = 0;
+    std::array<char, kMaxBytes> bytes{};
+    std::array<int32_t, kMaxIds> ids{};
+  };
+
+  static size_t place_of(std::string_view word) {
+    return std::hash<std::string_view>()(word) % kSlots;
+  }
+
+  std::unique_ptr<Slot[]> slots_;
+  std::array<std::mutex, kMutexes> mutexes_;
+};
+
 }  // namespace
 
 // ---- Tokenizer ----
@@ -602,6 +326,7 @@ struct Tokenizer::Vocabulary {
   std::vector<std::string> bytes;  // by id, a blank for the end of a word
   std::vector<std::pair<int32_t, int32_t>> parts;  // by rank
   PairRanks ranks;
+  std::unique_ptr<WordCache> cache;  // guards itself
 
   /// Throws what `fail(rank, reason)` throws for a merge that cannot be.
   template <typename Fail>
@@ -647,7 +372,11 @@ struct Tokenizer::Vocabulary {
     bytes.emplace_back(kStartToken);
     bytes.emplace_back(kEndToken);
     return std::make_shared<const Vocabulary>(Vocabulary{
-        std::move(merges), std::move(bytes), std::move(parts), PairRanks(keys)});
+        std::move(merges),
+        std::move(bytes),
+        std::move(parts),
+        PairRanks(keys),
+        std::make_unique<WordCache>()});
   }
 };
 
@@ -727,88 +456,20 @@ class WordMerger {
   std::vector<std::pair<int32_t, size_t>> heap_;
 };
 
-/// The whole of a plain or gzip file.
-std::string read_text(const std::filesystem::path& path) {
-  constexpr size_t kMaxSize = size_t{64} << 20;  // CLIP's has 3 MB
-  std::error_code error;
-  const auto status = std::filesystem::status(path, error);
-  if (!std::filesystem::is_regular_file(status)) {
-    throw DataError(fmt::format(
-        "{}: expected a file with merges, got {}",
-        path.string(),
-        !std::filesystem::exists(status) ? "no such file" : "something else"));
-  }
-  const std::unique_ptr<gzFile_s, decltype(&gzclose)> file(
-      gzopen(path.c_str(), "rb"), &gzclose);
-  if (!file) {
-    throw DataError(fmt::format("{}: cannot open the file", path.string()));
-  }
-  std::string text;
-  std::array<char, 1 << 16> chunk;
-  for (;;) {
-    const int size =
-        gzread(file.get(), chunk.data(), static_cast<unsigned>(chunk.size()));
-    int code = Z_OK;
-    const char* reason = gzerror(file.get(), &code);
-    if (size < 0 || (code != Z_OK && code != Z_STREAM_END)) {
-      throw DataError(fmt::format(
-          "{}: cannot read the file: {}",
-          path.string(),
-          code == Z_BUF_ERROR ? "its compressed data are cut off" : reason));
-    }
-    if (size == 0) {
-      return text;
-    }
-    text.append(chunk.data(), static_cast<size_t>(size));
-    if (text.size() > kMaxSize) {
-      throw DataError(fmt::format(
-          "{}: expected at most {} bytes of merges, got more",
-          path.string(),
-          kMaxSize));
-    }
-  }
-}
-
-/// The line at the front of `text`, which loses it; "\r\n" ends a line too.
-std::string_view next_line(std::string_view& text) {
-  const size_t end = std::min(text.find('\n'), text.size());
-  std::string_view line = text.substr(0, end);
-  text.remove_prefix(std::min(end + 1, text.size()));
-  if (!line.empty() && line.back() == '\r') {
-    line.remove_suffix(1);
-  }
-  return line;
-}
-
-std::optional<Merge> parse_merge(std::string_view line) {
-  const size_t blank = line.find(' ');
-  if (blank == line.npos || blank == 0 || blank + 1 == line.size() ||
-      line.find(' ', blank + 1) != line.npos) {
-    return std::nullopt;
-  }
-  return Merge(line.substr(0, blank), line.substr(blank + 1));
-}
-
-/// For messages: what comes from outside, short and without control characters.
-std::string shown(std::string_view text) {
-  constexpr size_t kShown = 60;
-  size_t size = std::min(text.size(), kShown);
-  while (size > 0 && size < text.size() && (text[size] & 0xC0) == 0x80) {
-    --size;  // not within a character
-  }
-  std::string result(text.substr(0, size));
-  std::replace_if(
-      result.begin(),
-      result.end(),
-      [](char byte) { return static_cast<unsigned char>(byte) < 0x20; },
-      '?');
-  return "'" + result + (size < text.size() ? "...'" : "'");
-}
-
 }  // namespace
 
 std::string clean_text(std::string_view text) {
-  return to_utf8(clean(text));
+  return is_plain(text) ? clean_plain(text) : unicode::to_utf8(clean(text));
+}
+
+Tokenizer Tokenizer::from_file(const VocabularyFile& file) {
+  Tokenizer tokenizer{std::vector<Merge>()};
+  tokenizer.vocabulary_ =
+      Vocabulary::make(file.merges, [&file](size_t rank, const std::string& reason) {
+        throw DataError(file.place(rank) + reason);
+      });
+  check_ids(file);
+  return tokenizer;
 }
 
 Tokenizer Tokenizer::from_merges(
@@ -818,32 +479,11 @@ Tokenizer Tokenizer::from_merges(
       max_merges.value_or(0) >= 0,
       "Tokenizer::from_merges: expected max_merges >= 0, got ",
       max_merges.value_or(0));
-  const auto fail = [&path](size_t line, const std::string& reason) {
-    throw DataError(fmt::format("{}: line {}: {}", path.string(), line, reason));
-  };
-  const std::string text = read_text(path);
-  std::string_view rest = text;
-  if (const std::string_view first = next_line(rest);
-      first.find("#version") == first.npos) {
-    fail(1, "expected a comment with '#version', got " + shown(first));
-  }
-  std::vector<Merge> merges;
-  while (!rest.empty() &&
-         (!max_merges || merges.size() < static_cast<size_t>(*max_merges))) {
-    const std::string_view line = next_line(rest);
-    const std::optional<Merge> merge = parse_merge(line);
-    if (!merge) {
-      fail(
-          merges.size() + 2,
-          "expected two symbols with one blank between, got " + shown(line));
-    }
-    merges.push_back(*merge);
-  }
-  Tokenizer tokenizer{std::vector<Merge>()};
-  tokenizer.vocabulary_ = Vocabulary::make(
-      std::move(merges),
-      [&fail](size_t rank, const std::string& reason) { fail(rank + 2, reason); });
-  return tokenizer;
+  return from_file(read_merges(path, max_merges));
+}
+
+Tokenizer Tokenizer::load(const std::filesystem::path& path) {
+  return from_file(read_vocabulary(path));
 }
 
 Tokenizer::Tokenizer(std::vector<Merge> merges)
@@ -856,13 +496,16 @@ Tokenizer::Tokenizer(std::vector<Merge> merges)
 std::vector<int64_t> Tokenizer::encode(std::string_view text) const {
   std::vector<int64_t> ids;
   WordMerger merger(vocabulary_->ranks, vocabulary_->parts);
-  for_each_word(clean(text), [&](std::string_view word) {
+  WordCache& cache = *vocabulary_->cache;
+  for_each_word(text, [&](std::string_view word) {
     if (word == kStartToken) {
       ids.push_back(start_id());
     } else if (word == kEndToken) {
       ids.push_back(end_id());
-    } else {
+    } else if (!cache.find(word, ids)) {
+      const size_t before = ids.size();
       merger.append_ids(word, ids);
+      cache.put(word, ids.data() + before, ids.size() - before);
     }
   });
   return ids;
@@ -946,7 +589,7 @@ class PairCounter {
   explicit PairCounter(const std::vector<std::string>& texts) {
     std::map<std::string, int64_t> counts;
     for (const std::string& text : texts) {
-      for_each_word(clean(text), [&counts](std::string_view word) {
+      for_each_word(text, [&counts](std::string_view word) {
         if (word != kStartToken && word != kEndToken) {
           ++counts[std::string(word)];
         }

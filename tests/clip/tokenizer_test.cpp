@@ -5,12 +5,14 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <functional>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "reference/tokenizer.hpp"
+#include "reference/tokenizer_sample.hpp"
 #include "support/catch.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -18,6 +20,7 @@ using support::read_bytes;
 using support::TemporaryFolder;
 using support::write_bytes;
 using trmml::clip::clean_text;
+using trmml::clip::find_vocabulary;
 using trmml::clip::learn_merges;
 using trmml::clip::Merge;
 using trmml::clip::Tokenizer;
@@ -68,6 +71,63 @@ TEST_CASE("ids and cleaned texts equal those of the Python reference") {
   }
 }
 
+TEST_CASE("hostile texts have the ids of CLIP's own tokenizer") {
+  const Tokenizer tokenizer(reference::kMerges);
+  CHECK(reference::kHostile.size() > 300);
+  for (const reference::Hostile& expected : reference::kHostile) {
+    Ids ids = tokenizer.encode(expected.text);
+    ids.insert(ids.begin(), tokenizer.start_id());
+    ids.push_back(tokenizer.end_id());
+    INFO(expected.text);
+    CHECK(ids == expected.ids);
+  }
+}
+
+TEST_CASE("bytes that are not UTF-8 become U+FFFD, one for each broken character") {
+  const std::string mark = "\357\277\275";
+  const auto cleaned = [](const char* text) { return clean_text(text); };
+  CHECK(cleaned("a\xff") == "a" + mark);
+  CHECK(cleaned("\xe2\x82x") == mark + "x");                    // one piece, cut off
+  CHECK(cleaned("\xf0\x9f\x98x") == mark + "x");                // three bytes of four
+  CHECK(cleaned("\xc0\x80x") == mark + mark + "x");             // no first byte at all
+  CHECK(cleaned("\xed\xa0\x80x") == mark + mark + mark + "x");  // a surrogate
+  CHECK(cleaned("\xf4\x90\x80\x80x") == mark + mark + mark + mark + "x");
+  CHECK(cleaned("\xc3") == mark);
+}
+
+TEST_CASE("damaged text is repaired as ftfy does it") {
+  CHECK(clean_text("\u00e2\u0153\u201d No problems") == "\u2714 no problems");
+  CHECK(
+      clean_text("&macr;\\_(\u00e3\u0083\u0084)_/&macr;") ==
+      "\u00af\\_(\u30c4)_/\u00af");
+  CHECK(
+      clean_text("Broken text&hellip; it&#x2019;s \ufb02ubberi\ufb01c!") ==
+      "broken text\u2026 it's flubberific!");
+  CHECK(clean_text("\uff2c\uff2f\uff35\uff24\u3000\uff4e") == "loud n");
+  CHECK(clean_text("voil\u00c3 le travail") == "voil\u00e0 le travail");
+  CHECK(
+      clean_text("\u00e2\u20ac\u0153like this\u00e2\u20ac\ufffd") ==
+      "\"like this\ufffd");
+  CHECK(clean_text("\033[36;44mblue\033[0m") == "blue");
+  CHECK(clean_text("P&EACUTE;REZ &NTILDE; &nTILDE;") == "p\u00e9rez \u00f1 &ntilde;");
+  // Behind a "<" references are those of HTML, and only HTML's rules resolve them.
+  CHECK(clean_text("<b> P&EACUTE;REZ &eacute; &lt") == "<b> p&eacute;rez \u00e9 <");
+  CHECK(clean_text("\uc694\u11a7") == "\uc694\u11a7");  // lost by utf8proc 2.8
+}
+
+TEST_CASE("hostile depth costs little") {
+  std::string nested = "\u00e9&";
+  for (int i = 0; i < 5'000; ++i) {
+    nested += "amp;";
+  }
+  CHECK(clean_text(nested).size() < nested.size());
+  std::string layers;
+  for (int i = 0; i < 10'000; ++i) {
+    layers += "\u00c3\u0192";
+  }
+  CHECK(!clean_text(layers).empty());
+}
+
 TEST_CASE("the vocabulary has CLIP's order") {
   const Tokenizer none({});
   CHECK(none.vocab_size() == 514);
@@ -80,7 +140,8 @@ TEST_CASE("the vocabulary has CLIP's order") {
   CHECK(
       none.encode("\xC2\xA1") == Ids{126, 94 + 256});  // 0xC2 prints, 0xA1 is the 95th
   CHECK(none.encode("\xC2\xAD") == Ids{126, 255 + 256});  // 0xAD comes last
-  CHECK(none.encode(std::string(1, '\0')) == Ids{188 + 256});
+  CHECK(none.decode({188}) == std::string(1, '\0'));
+  CHECK(none.encode(std::string(1, '\0')).empty());  // a control character
 
   const Tokenizer one(std::vector<Merge>{{"a", "a</w>"}});
   CHECK(one.vocab_size() == 515);
@@ -164,7 +225,7 @@ TEST_CASE("tokenize pads, truncates on request, and says which text is too long"
   CHECK(
       error_of([&] {
         tokenizer.tokenize({std::string(100, 'x') + "\x1b"}, 9);
-      }).find("text 0, '" + std::string(60, 'x') + "...', has 103 tokens") !=
+      }).find("text 0, '" + std::string(60, 'x') + "...', has 102 tokens") !=
       std::string::npos);
   const std::string accents = std::string(59, 'x') + "\303\251 and more";
   CHECK(error_of([&] {
@@ -269,10 +330,11 @@ TEST_CASE("bad files of merges are refused with the line") {
   const std::string missing = (folder / "missing").string();
   CHECK(error_of([&] {
           Tokenizer::from_merges(missing);
-        }) == missing + ": expected a file with merges, got no such file");
+        }) == missing + ": expected a file with a vocabulary, got no such file");
   CHECK(
       error_of([&] { Tokenizer::from_merges(folder.path()); }) ==
-      folder.path().string() + ": expected a file with merges, got something else");
+      folder.path().string() +
+          ": expected a file with a vocabulary, got something else");
   const std::string& whole = reference::kMergesGzip;
   write_bytes(folder / "cut", whole.substr(0, whole.size() / 2));
   CHECK(
@@ -292,8 +354,299 @@ TEST_CASE("bad files of merges are refused with the line") {
   write_bytes(folder / "bomb", bomb);
   CHECK(
       error_of([&] { Tokenizer::from_merges(folder / "bomb"); }) ==
-      (folder / "bomb").string() +
-          ": expected at most 67108864 bytes of merges, got more");
+      (folder / "bomb").string() + ": expected at most 67108864 bytes, got more");
+}
+
+namespace {
+
+/// The tokens of `merges` with their ids, as JSON.
+std::string vocabulary_json(const std::vector<Merge>& merges) {
+  const Tokenizer bytes({});
+  std::string text = "{";
+  auto add = [&text, id = 0](const std::string& token) mutable {
+    text += (id == 0 ? "" : ",") + ("\"" + token + "\":") + std::to_string(id);
+    ++id;
+  };
+  for (const char* suffix : {"", "</w>"}) {
+    int others = 256;
+    std::vector<std::string> names;
+    for (int id = 0; id < 256; ++id) {
+      const auto byte = static_cast<unsigned char>(bytes.decode({id})[0]);
+      const bool prints =
+          (byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte != 0xAD);
+      const int point = prints ? byte : others++;
+      std::string name;
+      if (point < 0x80) {
+        name = std::string(point == '"' || point == '\\' ? "\\" : "");
+        name += static_cast<char>(point);
+      } else {
+        name = {
+            static_cast<char>(0xC0 | (point >> 6)),
+            static_cast<char>(0x80 | (point & 0x3F))};
+      }
+      add(name + suffix);
+    }
+  }
+  for (const auto& [first, second] : merges) {
+    add(first + second);
+  }
+  add("<|startoftext|>");
+  add("<|endoftext|>");
+  return text + "}";
+}
+
+std::string tokenizer_json(const std::vector<Merge>& merges, bool pairs) {
+  std::string text = R"({"version":"1.0","added_tokens":[{"id":)" +
+                     std::to_string(513 + merges.size()) +
+                     R"(,"content":"<|endoftext|>"}],"model":{"type":"BPE",)"
+                     R"("continuing_subword_prefix":"","end_of_word_suffix":"</w>",)"
+                     R"("vocab":)" +
+                     vocabulary_json(merges) + R"(,"merges":[)";
+  for (size_t i = 0; i < merges.size(); ++i) {
+    const auto& [first, second] = merges[i];
+    text += i == 0 ? "" : ",";
+    text += pairs ? "[\"" + first + "\",\"" + second + "\"]"
+                  : "\"" + first + " " + second + "\"";
+  }
+  return text + "]}}";
+}
+
+/// The message for a vocabulary with this text, without the path.
+std::string error_of_vocabulary(const std::string& text) {
+  const TemporaryFolder folder;
+  write_bytes(folder / "merges.txt", "#version: 0.2\na b\n");
+  write_bytes(folder / "file", text);
+  const std::string message = error_of([&] { Tokenizer::load(folder / "file"); });
+  const std::string prefix = (folder / "file").string() + ": ";
+  return message.substr(0, prefix.size()) == prefix ? message.substr(prefix.size())
+                                                    : message;
+}
+
+std::string replaced(std::string text, const std::string& from, const std::string& to) {
+  const size_t at = text.find(from);
+  REQUIRE(at != std::string::npos);
+  return text.replace(at, from.size(), to);
+}
+
+/// Sets a variable of the environment until the end of the scope.
+class Variable {
+ public:
+  Variable(const char* name, const std::string& value) : name_(name) {
+    if (const char* old = std::getenv(name)) {
+      old_ = old;
+    }
+    setenv(name, value.c_str(), 1);
+  }
+  ~Variable() { old_ ? setenv(name_, old_->c_str(), 1) : unsetenv(name_); }
+  Variable(const Variable&) = delete;
+  Variable& operator=(const Variable&) = delete;
+
+ private:
+  const char* name_;
+  std::optional<std::string> old_;
+};
+
+}  // namespace
+
+TEST_CASE("every kind of vocabulary file gives the same tokenizer") {
+  const TemporaryFolder folder;
+  write_merges(folder / "merges.txt", reference::kMerges);
+  write_bytes(folder / "merges.gz", reference::kMergesGzip);
+  write_bytes(folder / "vocab.json", vocabulary_json(reference::kMerges));
+  write_bytes(folder / "strings.json", tokenizer_json(reference::kMerges, false));
+  write_bytes(folder / "pairs.json", " \n" + tokenizer_json(reference::kMerges, true));
+  for (const char* name :
+       {"merges.txt", "merges.gz", "vocab.json", "strings.json", "pairs.json"}) {
+    INFO(name);
+    const Tokenizer tokenizer = Tokenizer::load(folder / name);
+    CHECK(tokenizer.merges() == reference::kMerges);
+    CHECK(tokenizer.vocab_size() == 634);
+  }
+}
+
+TEST_CASE("CLIP's own file is cut where CLIP cuts it") {
+  const TemporaryFolder folder;
+  std::string text = "\"bpe_simple_vocab_16e6.txt#version: 0.2\n";
+  const Tokenizer bytes({});
+  std::vector<std::string> letters;
+  for (char letter = '!'; letter <= '~'; ++letter) {
+    letters.push_back({letter});
+  }
+  int64_t lines = 0;
+  for (const auto& first : letters) {
+    for (const auto& second : letters) {
+      text += first + " " + second + "\n";
+      ++lines;
+    }
+  }
+  for (const auto& a : letters) {
+    for (const auto& b : letters) {
+      for (const auto& c : letters) {
+        if (lines < trmml::clip::kClipMerges) {
+          text += a + b + " " + c + "\n";
+          ++lines;
+        }
+      }
+    }
+  }
+  write_bytes(folder / "clip", text + "not a merge\n");
+  CHECK(Tokenizer::load(folder / "clip").vocab_size() == 49408);
+  write_bytes(
+      folder / "other", replaced(text, "bpe_simple", "simple") + "no merge at all\n");
+  CHECK(error_of([&] {
+          Tokenizer::load(folder / "other");
+        }).find("line 48896: expected two") != std::string::npos);
+}
+
+TEST_CASE("bad vocabularies in JSON are refused with the place") {
+  const std::vector<Merge> one = {{"a", "b"}};
+  const std::string vocab = vocabulary_json(one), whole = tokenizer_json(one, true);
+  CHECK(error_of_vocabulary(vocab) == "no error");
+  CHECK(error_of_vocabulary(whole) == "no error");
+  CHECK(
+      error_of_vocabulary("") == "line 1: expected a comment with '#version', got ''");
+  CHECK(
+      error_of_vocabulary("{\n\"a\":1,\n}").substr(0, 36) ==
+      "parse error at line 3, column 1: syn");
+  CHECK(
+      error_of_vocabulary(vocab.substr(0, vocab.size() / 2)).substr(0, 27) ==
+      "parse error at line 1, colu");
+  CHECK(
+      error_of_vocabulary(replaced(vocab, "\"ab\":512", "\"ab\":513")) ==
+      "token 'ab': expected id 512, got 513");
+  CHECK(
+      error_of_vocabulary(replaced(vocab, "\"ab\":512,", "")) ==
+      "token 'ab': expected id 512, got no such token");
+  CHECK(
+      error_of_vocabulary(replaced(vocab, "\"ab\":512", "\"ab\":512,\"ab\":512")) ==
+      "the key 'ab' is there twice");
+  CHECK(
+      error_of_vocabulary(replaced(vocab, "\"ab\":512", "\"ab\":512,\"ac\":515")) ==
+      "expected 515 tokens (bytes, merges, start and end), got 516");
+  CHECK(
+      error_of_vocabulary(replaced(vocab, "\"ab\":512", "\"ab\":-1")) ==
+      "token 'ab': expected an id, got number");
+  CHECK(
+      error_of_vocabulary(replaced(vocab, "\"ab\":512", "\"ab\":\"x\"")) ==
+      "token 'ab': expected an id, got 'x'");
+  CHECK(
+      error_of_vocabulary(replaced(vocab, "512", "512.5")) ==
+      "token 'ab': expected an id, got number");
+  CHECK(
+      error_of_vocabulary(replaced(whole, "\"BPE\"", "\"Unigram\"")) ==
+      "expected \"BPE\" as type of the model, got 'Unigram'");
+  CHECK(
+      error_of_vocabulary(replaced(whole, "\"end_of_word_suffix\":\"</w>\",", "")) ==
+      "expected \"</w>\" as end_of_word_suffix (another tokenizer than CLIP's?), got "
+      "null");
+  CHECK(
+      error_of_vocabulary(replaced(whole, "prefix\":\"\"", "prefix\":\"##\"")) ==
+      "expected no continuing_subword_prefix, got '##'");
+  CHECK(
+      error_of_vocabulary(R"({"model":{"type":"BPE","end_of_word_suffix":"</w>"}})") ==
+      "expected an object as \"vocab\", got null");
+  CHECK(
+      error_of_vocabulary(R"({"model":[]})") ==
+      "expected an object as \"model\", got array");
+  CHECK(
+      error_of_vocabulary(replaced(whole, "[\"a\",\"b\"]", "[\"a\"]")) ==
+      "merge 0: expected two symbols, got array");
+  CHECK(
+      error_of_vocabulary(replaced(whole, "[\"a\",\"b\"]", "\"a b c\"")) ==
+      "merge 0: expected two symbols, got 'a b c'");
+  CHECK(
+      error_of_vocabulary(replaced(whole, "[\"a\",\"b\"]", "\"xy b\"")) ==
+      "merge 0: 'xy' is neither a byte nor made by an earlier merge");
+  CHECK(
+      error_of_vocabulary(replaced(whole, "\"id\":514", "\"id\":513")) ==
+      "token '<|endoftext|>': the added tokens and the vocabulary give it two ids");
+  CHECK(
+      error_of_vocabulary(replaced(whole, "\"id\":514", "\"id\":\"x\"")) ==
+      "expected added tokens with content and id, got object");
+  std::string deep = "{\"a\":";
+  for (int i = 0; i < 100'000; ++i) {
+    deep += '[';
+  }
+  CHECK(error_of_vocabulary(deep) == "expected at most 32 levels of JSON");
+
+  const TemporaryFolder folder;
+  write_bytes(folder / "vocab.json", vocab);
+  CHECK(
+      error_of([&] { Tokenizer::load(folder / "vocab.json"); }) ==
+      (folder / "vocab.json").string() +
+          ": expected the file merges.txt beside it, got none");
+  CHECK(
+      error_of([&] { Tokenizer::load(folder / "none"); }) ==
+      (folder / "none").string() +
+          ": expected a file with a vocabulary, got no such file");
+}
+
+TEST_CASE("a vocabulary is looked for beside the checkpoint, then in the cache") {
+  const TemporaryFolder given, beside, cache, empty;
+  const Variable variable("TRMML_CACHE", cache.path().string());
+  write_bytes(beside / "model.safetensors", "");
+  const auto checkpoint = beside / "model.safetensors";
+  const std::string message = error_of([&] { find_vocabulary(checkpoint); });
+  CHECK(
+      message.find(beside.path().string() + ", " + cache.path().string()) !=
+      std::string::npos);
+  CHECK(message.find("scripts/setup --clip-vocab") != std::string::npos);
+
+  write_bytes(cache / "bpe_simple_vocab_16e6.txt.gz", "");
+  CHECK(find_vocabulary(checkpoint) == cache / "bpe_simple_vocab_16e6.txt.gz");
+  CHECK(find_vocabulary({}) == cache / "bpe_simple_vocab_16e6.txt.gz");
+  write_bytes(beside / "merges.txt", "");
+  CHECK(find_vocabulary(checkpoint) == beside / "merges.txt");
+  CHECK(find_vocabulary(beside.path()) == beside / "merges.txt");
+  write_bytes(beside / "vocab.json", "");
+  CHECK(find_vocabulary(checkpoint) == beside / "vocab.json");
+  write_bytes(beside / "tokenizer.json", "");
+  CHECK(find_vocabulary(checkpoint) == beside / "tokenizer.json");
+  write_bytes(given / "mine", "");
+  CHECK(find_vocabulary(checkpoint, given / "mine") == given / "mine");
+  CHECK(find_vocabulary(checkpoint, beside.path()) == beside / "tokenizer.json");
+  CHECK(
+      error_of([&] { find_vocabulary(checkpoint, empty.path()); }) ==
+      empty.path().string() + ": expected a vocabulary in this folder, got none");
+  CHECK(error_of([&] {
+          find_vocabulary(checkpoint, given / "none");
+        }) == (given / "none").string() + ": expected a vocabulary, got no such file");
+
+  const Variable none("TRMML_CACHE", "");
+  const Variable base("XDG_CACHE_HOME", empty.path().string());
+  CHECK(error_of([&] {
+          find_vocabulary({});
+        }).find((empty / "trmml").string()) != std::string::npos);
+  const Variable nothing("XDG_CACHE_HOME", "");
+  const Variable home("HOME", empty.path().string());
+  CHECK(error_of([&] {
+          find_vocabulary({});
+        }).find((empty / ".cache/trmml").string()) != std::string::npos);
+}
+
+TEST_CASE("words seen before have the ids of the first time") {
+  const Tokenizer tokenizer(reference::kMerges);
+  std::vector<std::string> words;
+  for (int i = 0; i < 30'000; ++i) {  // more than are remembered
+    std::string word;
+    for (int rest = i; rest > 0; rest /= 7) {
+      word += "aethodg"[rest % 7];
+    }
+    words.push_back(word + "x");
+  }
+  std::vector<Ids> first;
+  for (const std::string& word : words) {
+    first.push_back(Tokenizer(tokenizer).encode(word));
+    if (first.size() % 3 == 0) {  // at once again
+      CHECK(tokenizer.encode(word) == first.back());
+    }
+  }
+  size_t wrong = 0;
+  for (size_t i = 0; i < words.size(); ++i) {
+    wrong += tokenizer.encode(words[i]) == first[i] ? 0 : 1;
+    wrong += tokenizer.decode(first[i]) == words[i] + " " ? 0 : 1;
+  }
+  CHECK(wrong == 0);
 }
 
 TEST_CASE("merges that cannot be are the caller's mistake") {
@@ -311,8 +664,10 @@ TEST_CASE("threads may share a tokenizer") {
   std::vector<std::thread> threads;
   for (size_t t = 0; t < wrong.size(); ++t) {
     threads.emplace_back([&, t] {
-      for (const reference::Encoded& expected : reference::kEncoded) {
-        wrong[t] += copy.encode(expected.text) == expected.ids ? 0 : 1;
+      for (int round = 0; round < 20; ++round) {
+        for (const reference::Encoded& expected : reference::kEncoded) {
+          wrong[t] += copy.encode(expected.text) == expected.ids ? 0 : 1;
+        }
       }
     });
   }

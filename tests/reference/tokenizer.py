@@ -1,6 +1,6 @@
 """Writes tokenizer.hpp: words, merges and ids that an independent tokenizer finds.
 
-Needs the package `regex` (CLIP's own tokenizer uses it):
+Needs the packages `ftfy` and `regex` (CLIP's own tokenizer uses them):
     python3 tests/reference/tokenizer.py > tests/reference/tokenizer.hpp
 The texts are fixed, so there is no seed; versions stand in the output. The merges are
 learned here, from the captions below; CLIP's vocabulary file is not needed.
@@ -12,6 +12,7 @@ import html
 import sys
 import unicodedata
 
+import ftfy
 import regex
 
 PATTERN = regex.compile(
@@ -37,8 +38,7 @@ BYTES = byte_characters()
 
 def clean(data):
     text = data.decode("utf-8", errors="replace")
-    text = html.unescape(html.unescape(text))
-    text = unicodedata.normalize("NFC", text)
+    text = html.unescape(html.unescape(ftfy.fix_text(text)))
     return " ".join(text.split()).lower()
 
 
@@ -171,7 +171,7 @@ def main():
     print("#pragma once\n")
     print("// Made by tests/reference/tokenizer.py with Python "
           f"{sys.version.split()[0]}, Unicode {unicodedata.unidata_version}, "
-          f"regex {regex.__version__}.\n")
+          f"ftfy {ftfy.__version__}, regex {regex.__version__}.\n")
     print("#include <cstdint>\n#include <string>\n#include <utility>\n#include <vector>\n")
     print("// clang-format off\nnamespace reference {\n")
     print("inline const std::vector<std::string> kCaptions = {")

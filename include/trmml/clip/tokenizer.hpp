@@ -20,21 +20,30 @@ using Merge = std::pair<std::string, std::string>;
 /// How many merges of its vocabulary file CLIP uses.
 inline constexpr int64_t kClipMerges = 48894;
 
-/// What `Tokenizer` does to a text before it cuts it into tokens.
+/// What `Tokenizer` does to a text before it cuts it into tokens; CLIP's order.
 ///
-/// CLIP's order: bytes that are not UTF-8 become U+FFFD (as Python's `errors="replace"`
-/// does), HTML references are resolved twice (numbers, and the names of HTML 4),
-/// canonical composition (NFC), white space at the ends goes, runs of it become one
-/// blank, and all becomes lower case. CLIP also runs the Python package ftfy, which
-/// repairs text that was decoded wrongly, straightens quotes and drops control
-/// characters: apart from NFC this is NOT done here, so texts that need repair must be
-/// repaired before.
+/// 1. Bytes that are not UTF-8 become U+FFFD, as `bytes.decode("utf-8", "replace")` of
+///    Python does it.
+/// 2. Damaged text is repaired, as the Python package ftfy 6.3.1 does it: text that was
+///    decoded with a wrong encoding (an accented e as two letters), HTML references
+///    (not behind a "<"), ligatures, wide and narrow forms, curly quotes, line breaks,
+///    terminal colours, control characters, canonical composition (NFC).
+/// 3. HTML references are resolved twice, by the rules of HTML 5.
+/// 4. White space at the ends goes, runs of it become one blank, and all becomes lower
+///    case (`str.lower` of Python: "final" sigma, dotted I).
+///
+/// Differs from the Python packages in texts with more than 100 layers of damage
+/// (`&amp;amp;amp;...`), in numbers of references with more than 4300 digits (an error
+/// in Python), and where the two know different versions of Unicode
+/// (docs/tokenizer.md).
 ///
 /// Example:
 /// ```
 /// clip::clean_text("  Salt &amp;amp;  PEPPER ");  // "salt & pepper"
 /// ```
 std::string clean_text(std::string_view text);
+
+struct VocabularyFile;  // private to src/clip
 
 /// CLIP's byte-pair encoding, token for token.
 ///
@@ -48,17 +57,30 @@ std::string clean_text(std::string_view text);
 /// `<|startoftext|>`, `<|endoftext|>`. Both names are recognised inside of texts, as
 /// CLIP does; do not encode texts of strangers if that matters.
 ///
-/// Copies share their vocabulary. Every member is const and keeps no state, so threads
-/// may share a tokenizer. No random numbers.
+/// Copies share their vocabulary and a memory of the words seen last (0.5 MiB, guarded
+/// inside), so threads may share a tokenizer. No random numbers.
 ///
 /// Example:
 /// ```
-/// const auto tokenizer = clip::Tokenizer::from_merges(path, clip::kClipMerges);
-/// const at::Tensor ids = tokenizer.tokenize({"a diagram"}, 77);  // 49406 320 22697
-/// 49407 0 ...
+/// const auto tokenizer = clip::Tokenizer::load(clip::find_vocabulary(checkpoint));
+/// tokenizer.tokenize({"a diagram"}, 77);  // 49406 320 22697 49407 0 ...
 /// ```
 class Tokenizer {
  public:
+  /// Reads a vocabulary from any of the files in use; what it holds decides, not its
+  /// name:
+  ///
+  /// - CLIP's `bpe_simple_vocab_16e6.txt.gz` (or unpacked), cut after `kClipMerges`;
+  /// - another text file with merges, as `from_merges` takes it;
+  /// - `vocab.json` with `merges.txt` beside it;
+  /// - `tokenizer.json`.
+  ///
+  /// The ids in JSON files must be those that the merges lead to. A JSON file also says
+  /// how texts are to be cleaned; that is not looked at (docs/tokenizer.md).
+  ///
+  /// Throws `DataError` with path, line, what was expected and what was found.
+  static Tokenizer load(const std::filesystem::path& path);
+
   /// Reads merges from a text file, plain or gzip: a first line that contains
   /// `#version`, then one merge a line, two symbols with a blank between. Keeps the
   /// first `max_merges`
@@ -102,9 +124,23 @@ class Tokenizer {
   const std::vector<Merge>& merges() const;
 
  private:
+  static Tokenizer from_file(const VocabularyFile& file);
+
   struct Vocabulary;
   std::shared_ptr<const Vocabulary> vocabulary_;
 };
+
+/// The file with the vocabulary for a checkpoint: `given` (a file, or a folder that
+/// holds one), else what is beside `checkpoint` (a file or a folder; may be empty),
+/// else what is in the cache: `$TRMML_CACHE`, `$XDG_CACHE_HOME/trmml` or
+/// `~/.cache/trmml`, where `scripts/setup --clip-vocab` puts CLIP's.
+///
+/// In a folder the first of these counts: `bpe_simple_vocab_16e6.txt.gz`, the same
+/// unpacked, `tokenizer.json`, `vocab.json`, `merges.txt`. The file is not read.
+/// Throws `DataError` that says where it looked and what helps.
+std::filesystem::path find_vocabulary(
+    const std::filesystem::path& checkpoint,
+    const std::optional<std::filesystem::path>& given = std::nullopt);
 
 /// Learns byte-pair merges from `texts`.
 ///

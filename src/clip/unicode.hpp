@@ -1,0 +1,54 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+// Text as Unicode characters, with the classes and cases that Python's `str` and
+// `regex` know. Private to `src/clip`.
+
+namespace trmml::clip::unicode {
+
+inline constexpr char32_t kReplacement = 0xFFFD;
+
+inline void append_utf8(std::string& bytes, char32_t point) {
+  const auto tail = [point](int shift) {
+    return static_cast<char>(0x80 | ((point >> shift) & 0x3F));
+  };
+  if (point < 0x80) {
+    bytes.push_back(static_cast<char>(point));
+  } else if (point < 0x800) {
+    bytes.append({static_cast<char>(0xC0 | (point >> 6)), tail(0)});
+  } else if (point < 0x10000) {
+    bytes.append({static_cast<char>(0xE0 | (point >> 12)), tail(6), tail(0)});
+  } else {
+    bytes.append({static_cast<char>(0xF0 | (point >> 18)), tail(12), tail(6), tail(0)});
+  }
+}
+
+std::string to_utf8(std::u32string_view points);
+
+/// Reads one character at `i`, which moves behind it. False for bytes that are none:
+/// `i` then stands behind the longest piece that begins a character.
+bool read_utf8(std::string_view bytes, size_t& i, char32_t& point);
+
+/// Each longest piece that begins a character but does not end it becomes one U+FFFD,
+/// as with `errors="replace"` in Python.
+std::u32string from_utf8(std::string_view bytes);
+
+/// `\p{L}` and `\p{N}` of `regex`, white space of `str.split`.
+bool is_letter(char32_t point);
+bool is_number(char32_t point);
+bool is_space(char32_t point);
+
+/// `\d` of `re`.
+bool is_decimal(char32_t point);
+
+/// Canonical composition (NFC).
+std::u32string compose(std::u32string points);
+
+/// `str.lower`: a capital sigma at the end of a word has its own small letter.
+std::u32string to_lower(std::u32string_view text);
+
+}  // namespace trmml::clip::unicode
