@@ -46,7 +46,7 @@ Format format_of(std::string_view bytes) {
   if (begins_with("BM"sv)) {
     return {"BMP", detail::decode_bmp};
   }
-  if (begins_with("RIFF"sv) && bytes.substr(0, 12).substr(8) == "WEBP"sv) {
+  if (begins_with("RIFF"sv) && bytes.size() >= 12 && bytes.substr(8, 4) == "WEBP"sv) {
     return {"WebP"};
   }
   if (begins_with("II*\0"sv) || begins_with("MM\0*"sv)) {

@@ -651,10 +651,34 @@ struct JpegParts {
   std::string exif;
 };
 
+/// stb_image writes what a Huffman table has, however much that is.
+void check_huffman_tables(std::string_view data) {
+  ByteReader in(data, true);
+  while (in.left() > 0) {
+    const int kind = in.u8();
+    std::size_t codes = 0;
+    std::size_t room = 1;  // codes that the lengths so far leave free
+    for (int length = 1; length <= 16; ++length) {
+      const std::size_t here = in.u8();
+      room *= 2;
+      if (here > room) {
+        throw BadImage(fmt::format("a Huffman table cannot be ({})", kFetchAgain));
+      }
+      room -= here;
+      codes += here;
+    }
+    if ((kind & 0xEF) > 3 || codes > 256) {
+      throw BadImage(fmt::format("a Huffman table cannot be ({})", kFetchAgain));
+    }
+    in.take(codes);
+  }
+}
+
 /// Walks over all segments to the end marker, without which the file is cut off.
 JpegParts read_jpeg_parts(std::string_view bytes) {
   constexpr int kEnd = 0xD9;
   constexpr int kScan = 0xDA;
+  constexpr int kHuffman = 0xC4;
   constexpr int kApp1 = 0xE1;
   constexpr std::string_view kExif("Exif\0\0", 6);
   JpegParts parts;
@@ -688,6 +712,8 @@ JpegParts read_jpeg_parts(std::string_view bytes) {
       frame.take(1);
       parts.height = frame.u16();
       parts.width = frame.u16();
+    } else if (marker == kHuffman) {
+      check_huffman_tables(data);
     } else if (marker == kApp1 && data.substr(0, 6) == kExif) {
       parts.exif += data.substr(6);
     }

@@ -20,8 +20,7 @@ using trmml::DataError;
 
 namespace {
 
-const std::filesystem::path kFolder =
-    std::filesystem::path(__FILE__).parent_path() / "pictures";
+const std::filesystem::path kFolder = TRMML_TEST_PICTURES;
 
 uint32_t crc(const Image& image) {
   const auto n = static_cast<uInt>(image.rgb.size());
@@ -49,7 +48,9 @@ bool is_exact(const std::string& file) {
 }
 
 std::string bytes_of(const std::string& file) {
-  return support::read_bytes(kFolder / file);
+  std::string bytes = support::read_bytes(kFolder / file);
+  REQUIRE_FALSE(bytes.empty());
+  return bytes;
 }
 
 template <typename Error = DataError, typename F>
@@ -266,6 +267,7 @@ TEST_CASE("decode_image: what is no picture, or one of another format") {
       "x: expected a JPEG, PNG, BMP or GIF file, got the bytes 00 00 00 00 00 00 00 00 "
       "(convert it, or leave it out)");
   CHECK(contains(decoding_message("RIFF\1\2\3\4WEBPVP8 "), "got WebP (convert it"));
+  CHECK(contains(decoding_message("RIFF"), "got the bytes 52 49 46 46 (convert it"));
   CHECK(contains(decoding_message("II*\0 "s), "got TIFF"));
   CHECK(contains(decoding_message("<html>404</html>"), "got HTML or SVG"));
   CHECK(contains(

@@ -116,8 +116,8 @@ enum class Filter {
   kBicubic,   ///< Pillow's BICUBIC: cubic with a = -0.5 over 4 pixels
 };
 
-/// Which direction `resize` takes first. Rounding in between makes a difference of one
-/// unit in some bytes.
+/// Which direction `resize` takes first. What is rounded, and cut off at 0 and 255, in
+/// between makes a difference: mostly of one unit, in some bytes.
 enum class PassOrder {
   kPillow13,   ///< columns if they lose more than twice the pixels that rows lose
   kRowsFirst,  ///< rows always, as Pillow up to 12 (and the features published with it)
