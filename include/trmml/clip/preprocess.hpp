@@ -1,8 +1,13 @@
 #pragma once
 
 #include "trmml/core/check.hpp"
+#include "trmml/data/image.hpp"
 
 #include <ATen/ATen.h>
+#include <torch/arg.h>
+
+#include <array>
+#include <cstdint>
 
 namespace trmml::clip {
 
@@ -10,6 +15,77 @@ namespace trmml::clip {
 /// CLIP checkpoint was trained with.
 inline constexpr float kPixelMean[3] = {0.48145466F, 0.4578275F, 0.40821073F};
 inline constexpr float kPixelStd[3] = {0.26862954F, 0.26130258F, 0.27577711F};
+
+/// How a picture of any shape becomes a square one.
+enum class Fit {
+  kCrop,    ///< CLIP's: the short side to S, then the S x S in the middle
+  kSquash,  ///< the multi-label protocols': both sides to S, no part is lost
+};
+
+/// Options for `preprocess`. The defaults are those of OpenAI's CLIP.
+///
+/// Example:
+/// ```
+/// clip::PreprocessOptions(448).fit(clip::Fit::kSquash)
+/// ```
+struct PreprocessOptions {
+  /*implicit*/ PreprocessOptions(int64_t resolution) : resolution_(resolution) {}
+
+  /// Pixels S a side of what comes out; from 1 to 16384.
+  TORCH_ARG(int64_t, resolution);
+
+  /// What is lost when the picture is not square.
+  TORCH_ARG(Fit, fit) = Fit::kCrop;
+
+  /// CLIP resizes with kBicubic; torchvision's own default, which some multi-label
+  /// code uses, is kBilinear.
+  TORCH_ARG(data::Filter, filter) = data::Filter::kBicubic;
+
+  /// The version of Pillow that `resize` repeats.
+  TORCH_ARG(data::PassOrder, pass_order) = data::PassOrder::kPillow13;
+
+  /// Mean and standard deviation (> 0) of red, green, blue, of values in [0, 1].
+  using Channels = std::array<float, 3>;
+  TORCH_ARG(Channels, mean) = {kPixelMean[0], kPixelMean[1], kPixelMean[2]};
+  TORCH_ARG(Channels, std) = {kPixelStd[0], kPixelStd[1], kPixelStd[2]};
+};
+
+/// The picture that the image tower is shown, before it becomes numbers: 8 bits,
+/// S x S. Equal to the bit to what Pillow and torchvision make (`Resize`,
+/// `CenterCrop`): with `Fit::kCrop` the long side becomes floor(S * long / short), and
+/// of a margin that is odd the half is rounded to the even neighbour.
+///
+/// Throws `c10::ValueError` for options out of their range, `std::invalid_argument` for
+/// a picture that is none, or so narrow that its long side would not fit memory.
+///
+/// Example:
+/// ```
+/// const data::Image seen = clip::fit_image(data::read_image(path), 224);
+/// ```
+data::Image fit_image(const data::Image& image, const PreprocessOptions& options);
+
+/// (x / 255 - mean) / std for every byte x, in this order in fp32, as torchvision's
+/// `ToTensor` and `Normalize`: equal to the bit. Returns float [3, H, W] on the CPU. No
+/// gradient, no random numbers. Throws as `fit_image` does.
+///
+/// Example:
+/// ```
+/// const at::Tensor pixels = clip::to_tensor(image);  // [3, H, W]
+/// ```
+at::Tensor to_tensor(
+    const data::Image& image,
+    const PreprocessOptions& options = PreprocessOptions(224));
+
+/// A picture to the input of an image tower: `fit_image`, then `to_tensor`. Returns
+/// float [3, S, S]; stack several for a batch. Threads may call it at the same time.
+///
+/// Example:
+/// ```
+/// const auto options = clip::PreprocessOptions(model->options.input_resolution());
+/// const at::Tensor x = clip::preprocess(data::read_image(path), options);
+/// const at::Tensor features = model->encode_image(x.unsqueeze(0));
+/// ```
+at::Tensor preprocess(const data::Image& image, const PreprocessOptions& options);
 
 /// uint8 pictures [B, H, W, 3] to the input of an image tower: float
 /// [B, 3, H * upscale, W * upscale] in channels-last memory, scaled to [0, 1] and

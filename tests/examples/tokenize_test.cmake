@@ -1,4 +1,4 @@
-# cmake -DPROGRAM=tokenize -DMERGES=file -DSCRATCH=folder -P tokenize.cmake
+# cmake -DPROGRAM=tokenize -DMERGES=file -DSCRATCH=folder -P tokenize_test.cmake
 #
 # Lines in and out, the way back, what is too long, broken input, exit statuses.
 cmake_minimum_required(VERSION 3.24)

@@ -1,0 +1,112 @@
+#pragma once
+
+#include <algorithm>
+#include <condition_variable>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+// Work that a few threads do ahead of the one that needs it.
+
+namespace program {
+
+/// Makes the items `first` .. `end` - 1 in `threads` threads and hands them out in
+/// order; at most `ahead` items (>= 1) wait or are being made. Ending early stops the
+/// threads after their present item.
+///
+/// Example:
+/// ```
+/// OrderedStream<at::Tensor> pictures(0, n, 2, 64, [&](int64_t i) { return load(i); });
+/// for (int64_t i = 0; i < n; ++i) use(pictures.next());
+/// ```
+template <typename Item>
+class OrderedStream {
+ public:
+  OrderedStream(
+      int64_t first,
+      int64_t end,
+      int threads,
+      int64_t ahead,
+      std::function<Item(int64_t)> make)
+      : next_out_(first),
+        next_in_(first),
+        end_(end),
+        ahead_(ahead),
+        make_(std::move(make)) {
+    for (int i = 0; i < std::max(1, threads); ++i) {
+      threads_.emplace_back([this] { work(); });
+    }
+  }
+  ~OrderedStream() {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      next_in_ = end_;
+    }
+    changed_.notify_all();
+    for (std::thread& thread : threads_) {
+      thread.join();
+    }
+  }
+  OrderedStream(const OrderedStream&) = delete;
+  OrderedStream& operator=(const OrderedStream&) = delete;
+
+  /// The next item; throws what making it threw (the one after it can still be had).
+  /// Not to be called more often than there are items.
+  Item next() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    changed_.wait(lock, [this] { return done_.count(next_out_) > 0; });
+    Result result = std::move(done_.at(next_out_));
+    done_.erase(next_out_++);
+    lock.unlock();
+    changed_.notify_all();
+    if (result.error) {
+      std::rethrow_exception(result.error);
+    }
+    return std::move(result.item);
+  }
+
+ private:
+  struct Result {
+    Item item{};
+    std::exception_ptr error;
+  };
+
+  void work() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    while (true) {
+      changed_.wait(
+          lock, [this] { return next_in_ >= end_ || next_in_ < next_out_ + ahead_; });
+      if (next_in_ >= end_) {
+        return;
+      }
+      const int64_t index = next_in_++;
+      lock.unlock();
+      Result result;
+      try {
+        result.item = make_(index);
+      } catch (...) {
+        result.error = std::current_exception();
+      }
+      lock.lock();
+      done_[index] = std::move(result);
+      changed_.notify_all();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int64_t next_out_;
+  int64_t next_in_;
+  const int64_t end_;
+  const int64_t ahead_;
+  const std::function<Item(int64_t)> make_;
+  std::map<int64_t, Result> done_;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace program
