@@ -3,6 +3,7 @@
 #   SCRIPT.sh PROGRAMS DATA SCRATCH    folders of the programs, of examples/data, to work in
 # shellcheck shell=bash
 
+# shellcheck disable=SC2034  # data: for those who source this
 programs=$1 data=$2 scratch=$3
 rm -rf "$scratch"
 mkdir -p "$scratch"
@@ -33,7 +34,7 @@ said() {
   local got pattern="" rest=$1
   got=$(grep -vxF "Run with --help for more information." "$2")
   while [[ $rest == *...* ]]; do
-    pattern+=$(quoted "${rest%%...*}")*
+    pattern+="$(quoted "${rest%%...*}")*"
     rest=${rest#*...}
   done
   pattern+=$(quoted "$rest")

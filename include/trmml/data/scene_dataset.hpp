@@ -30,11 +30,11 @@ class SceneDataset : public Dataset {
   int64_t size() const override { return images_.size(0); }
 
   Sample get(int64_t index, at::Generator& augmentation) const override {
-    at::Tensor image = images_[index].permute({2, 0, 1});  // [3, H, W]
+    at::Tensor image = images_.select(0, index).permute({2, 0, 1});  // [3, H, W]
     if (flip_ && at::rand({1}, augmentation).item<float>() < 0.5F) {
       image = image.flip(2);
     }
-    return {image.contiguous(), labels_[index], index};
+    return {image.contiguous(), labels_.select(0, index), index};
   }
 
  private:
