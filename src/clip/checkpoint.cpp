@@ -106,22 +106,24 @@ Weights read_weights(const fs::path& file_or_folder) {
                      ? find_in_folder(file_or_folder)
                      : file_or_folder;
   const std::string begin = first_bytes(weights.file);
-  if (begin.substr(0, 2) == "PK" || begin.substr(0, 1) == "\x80") {
+  // The ninth byte of safetensors; the others never have it there.
+  const bool is_safetensors = begin.size() > 8 && begin[8] == '{';
+  const auto begins_with = [&](std::string_view bytes) {
+    return !is_safetensors && begin.compare(0, bytes.size(), bytes) == 0;
+  };
+  if (begins_with("PK") || begins_with("\x80")) {
     io::TorchArchive archive = io::read_torch_archive(weights.file);
     weights.tensors = std::move(archive.tensors);
     weights.is_script = archive.is_script;
     weights.format = archive.is_script ? "TorchScript archive" : "state dict";
-  } else if (begin.substr(0, 1) == "{" && begin.substr(8, 1) != "{") {
-    io::SafetensorsFile file = io::read_sharded_safetensors(weights.file);
-    weights.tensors = std::move(file.tensors);
-    weights.metadata = std::move(file.metadata);
-    weights.format = "sharded safetensors";
-  } else {
-    io::SafetensorsFile file = io::read_safetensors(weights.file);
-    weights.tensors = std::move(file.tensors);
-    weights.metadata = std::move(file.metadata);
-    weights.format = "safetensors";
+    return weights;
   }
+  const bool is_index = begins_with("{");
+  io::SafetensorsFile file = is_index ? io::read_sharded_safetensors(weights.file)
+                                      : io::read_safetensors(weights.file);
+  weights.tensors = std::move(file.tensors);
+  weights.metadata = std::move(file.metadata);
+  weights.format = is_index ? "sharded safetensors" : "safetensors";
   return weights;
 }
 
@@ -533,6 +535,9 @@ class Config {
 
   [[noreturn]] void
   complain(const char* key, std::string_view expected, const Json& got) const {
+    const std::string shown =
+        got.is_string() ? in_quotes(got.get<std::string>())
+                        : got.dump(-1, ' ', true, Json::error_handler_t::replace);
     fail(
         path_,
         fmt::format(
@@ -540,7 +545,7 @@ class Config {
             place_,
             key,
             expected,
-            in_quotes(got.dump(-1, ' ', true, Json::error_handler_t::replace))));
+            shown.substr(0, 200)));
   }
 
  private:

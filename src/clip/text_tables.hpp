@@ -1,6 +1,7 @@
 #pragma once
 
-// Made by scripts/text_tables.py with Python 3.11.7 (Unicode 14.0.0), ftfy 6.3.1, regex 2026.11.19.
+// Made by scripts/text_tables.py with Python 3.11.7 (Unicode 14.0.0), ftfy 6.3.1, regex
+// 2026.11.19.
 //
 // The tables of marks, patterns, entities in capitals and widths are those of ftfy
 // (Copyright 2023 Robyn Speer, Apache License 2.0), in another form.

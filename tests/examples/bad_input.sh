@@ -36,7 +36,7 @@ expect 2 "train_scenes: --positives-per-image: expected --single-positive $effec
 expect 2 "train_scenes: --policy, ...: expected a method with pseudo-labels, got region $effect" \
   train_scenes --method region --policy relations
 expect 2 "train_scenes: ..., --evidence-...: expected a method with pseudo-labels, got text-pixel $effect" \
-  train_scenes --method text-pixel --evidence-visual false
+  train_scenes --method text-pixel --evidence-visual 0.5
 expect 2 "train_scenes: --epochs, --prompt-learning-rate: expected a method with prompts, got linear $effect" \
   train_scenes --method linear --epochs 3
 expect 2 "--policy: expected one of relations, relations-soft, got none" train_scenes --policy none
@@ -74,7 +74,7 @@ photos="Fashion-MNIST: expected no_folder/train-images-idx3-ubyte.gz (or the sam
 expect 3 "quickstart: $photos" quickstart --out q --fashion-mnist no_folder
 expect 3 "train_scenes: $photos" train_scenes --out t --fashion-mnist no_folder
 expect 3 "pretrain_clip: $photos" pretrain_clip --out p --fashion-mnist no_folder
-expect 3 "quickstart: no_file: expected a file with merges, got no such file" \
+expect 3 "quickstart: no_file: expected a file with a vocabulary, got no such file" \
   quickstart --out q --merges no_file
 expect 3 "train_scenes: a_file: ..." train_scenes --out t --merges a_file
 holds "a run without data leaves no report" test ! -e q/report.json -a ! -e t/report.json
