@@ -47,8 +47,8 @@ std::string as_json(const nlohmann::json& json) {
 std::string identity(const Options& options, const std::vector<std::string>& names) {
   const auto stamp = [](const std::string& path) {
     const auto changed = fs::last_write_time(path).time_since_epoch().count();
-    return nlohmann::json{
-        fs::absolute(path).string(), fs::file_size(path), int64_t{changed}};
+    const auto size = fs::is_directory(path) ? 0 : fs::file_size(path);
+    return nlohmann::json{fs::absolute(path).string(), size, int64_t{changed}};
   };
   const clip_program::Options& o = options.clip;
   return as_json(

@@ -1,11 +1,9 @@
 #include "support/clip_program.hpp"
 
-#include "trmml/clip/freeze.hpp"
+#include "trmml/clip/checkpoint.hpp"
 #include "trmml/core/device.hpp"
 #include "trmml/core/error.hpp"
 #include "trmml/data/image.hpp"
-#include "trmml/io/module_weights.hpp"
-#include "trmml/io/safetensors.hpp"
 
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
@@ -25,9 +23,9 @@ namespace fs = std::filesystem;
 using trmml::clip::PreprocessOptions;
 
 void add_options(CLI::App& app, Options& options) {
-  app.add_option("--clip", options.clip, "Weights of a CLIP")->required();
+  app.add_option("--clip", options.clip, "File or folder of a CLIP")->required();
   app.add_option(
-      "--vocab", options.vocab, "Merges of the tokenizer (not set: looked for)");
+      "--vocab", options.vocab, "Vocabulary of the tokenizer (not set: looked for)");
   app.add_option(
       "--quick-gelu",
       options.quick_gelu,
@@ -79,13 +77,13 @@ Clip load(const Options& options) {
   trmml::set_threads(options.threads);
   Clip clip;
   clip.device = device_of(options.device);
-  const trmml::io::SafetensorsFile file = trmml::io::read_safetensors(options.clip);
-  clip.model = trmml::clip::ClipModel(
-      trmml::clip::ClipModelOptions::from_metadata(file.metadata));
-  trmml::io::load_module(*clip.model, file.tensors, options.clip);
-  clip.description = fs::path(options.clip).filename().string();
-  trmml::clip::freeze(*clip.model);
-  clip.model->to(clip.device);
+  trmml::clip::LoadedClip loaded = trmml::clip::load_clip(
+      options.clip,
+      trmml::clip::CheckpointOptions()
+          .quick_gelu(options.quick_gelu)
+          .device(clip.device));
+  clip.model = loaded.model;
+  clip.description = loaded.description;
   const int64_t resolution = options.resolution > 0
                                  ? options.resolution
                                  : clip.model->options.input_resolution();
@@ -103,10 +101,12 @@ Clip load(const Options& options) {
 }
 
 trmml::clip::Tokenizer load_tokenizer(const Options& options) {
-  if (options.vocab.empty()) {
-    throw program::UsageError("--vocab: expected the merges of the tokenizer");
+  std::optional<fs::path> given;
+  if (!options.vocab.empty()) {
+    given = options.vocab;
   }
-  return trmml::clip::Tokenizer::from_merges(options.vocab);
+  return trmml::clip::Tokenizer::load(
+      trmml::clip::find_vocabulary(options.clip, given));
 }
 
 std::vector<std::string> read_lines(const std::string& path) {
