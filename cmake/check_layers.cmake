@@ -24,7 +24,7 @@ set(allow_training core io clip data method evaluation)
 set(standard_only core/error core/version version)
 
 # Never in a public header: heavy, private to src, or both.
-set(never_public "torch/torch.h" "torch/all.h" "nlohmann/" "stb/" "zlib.h" "utf8proc.h" "catch2/" "CLI/")
+set(never_public "torch/torch.h" "torch/all.h" "nlohmann/" "stb/" "zlib.h" "utf8proc.h" "simdjson.h" "pugixml.hpp" "catch2/" "CLI/")
 
 set(faults 0)
 macro(fault text)
