@@ -542,7 +542,7 @@ panels(World& world, const RunResult& result, int64_t count) {
   const auto& scenes = world.train.scenes;
   count = std::min(count, scenes.labels.size(0));
   const trmml::TrmMlOutput output = result.model->forward(
-      trmml::training::narrow_features(world.train.features, 0, count));
+      trmml::narrow_features(world.train.features, 0, count));
   const at::Tensor probabilities = score_of(output).sigmoid().contiguous();
   for (int64_t i = 0; i < count; ++i) {
     const at::Tensor image = scenes.images[i].contiguous();

@@ -317,7 +317,7 @@ TEST_CASE("predict: all pictures in order, in evaluation mode, text computed onc
 
 TEST_CASE("narrow_features: rows of both, as float") {
   const auto images = features(6);
-  const auto part = trmml::training::narrow_features(
+  const auto part = trmml::narrow_features(
       {images.global.to(at::kHalf), images.regions.to(at::kHalf)}, 2, 3);
   CHECK(part.global.scalar_type() == at::kFloat);
   CHECK(part.regions.scalar_type() == at::kFloat);

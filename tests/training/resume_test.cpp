@@ -137,8 +137,8 @@ void check_resume(const Setting& setting, const std::vector<int64_t>& stops) {
   const TemporaryFolder parts;
   const End expected = train(setting, whole.path());
   check_same(train_with_stops(setting, parts.path(), stops), expected);
-  // Nothing but the state is left behind.
-  CHECK(parts.names() == std::vector<std::string>{kState});
+  // Nothing but the two last states is left behind.
+  CHECK(parts.names() == std::vector<std::string>{kState, "previous.safetensors"});
 }
 
 }  // namespace
@@ -526,6 +526,31 @@ TEST_CASE("resume: a truncated state is refused") {
   CHECK(refusal({}, folder.path()) == "no error");
 }
 
+TEST_CASE("resume: the state before the newest one is kept, and named when needed") {
+  const TemporaryFolder folder;
+  make_state(folder.path());
+  const auto previous =
+      trmml::io::read_safetensors(folder / "previous.safetensors").metadata;
+  const auto last = trmml::io::read_safetensors(folder / kState).metadata;
+  const auto steps = [](const trmml::io::Metadata& state) {
+    return std::stoi(state.at("epoch")) * std::stoi(state.at("steps_per_epoch")) +
+           std::stoi(state.at("step"));
+  };
+  CHECK(steps(previous) < steps(last));
+  support::write_bytes(folder / kState, "cut off");
+  CHECK(
+      refusal({}, folder.path())
+          .find(
+              "(the state before it is " + (folder / "previous.safetensors").string() +
+              ": copy it over the damaged one to continue from there)") !=
+      std::string::npos);
+  fs::copy_file(
+      folder / "previous.safetensors",
+      folder / kState,
+      fs::copy_options::overwrite_existing);
+  CHECK(refusal({}, folder.path()) == "no error");
+}
+
 TEST_CASE("resume: a foreign or incomplete file is refused") {
   const TemporaryFolder folder;
   const std::string path = (folder / kState).string();
@@ -563,10 +588,14 @@ TEST_CASE("resume: a foreign or incomplete file is refused") {
   CHECK(without("adamw.0000.step").find("load_optimizer: expected moments") == 0);
   CHECK(
       without("best_mAP") ==
-      path + ": expected best_mAP and the state of the generator, got a file without");
+      path +
+          ": expected best_mAP, best_test_mAP and the state of the generator, got a "
+          "file without");
   CHECK(
       without("generator") ==
-      path + ": expected best_mAP and the state of the generator, got a file without");
+      path +
+          ": expected best_mAP, best_test_mAP and the state of the generator, got a "
+          "file without");
   CHECK(without("-", "step").find("under \"step\"") != std::string::npos);
   CHECK(without("-") == "no error");
 }

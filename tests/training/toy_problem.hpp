@@ -35,6 +35,7 @@ struct Pictures {
 
 struct Problem {
   training::TrainingSet train;
+  trmml::clip::ImageFeatures train_features;  ///< what `train` holds
   training::HeldOutSet held_out;
   trmml::ClassnameEmbeddings names;
   at::Tensor projection;  ///< [w, D] of the text encoder
@@ -78,6 +79,7 @@ inline Problem make_problem(int64_t n = kN) {
   const Pictures held_out = make_pictures(random, directions, kN);
   problem.held_out = {held_out.features, held_out.labels};
   const Pictures train = make_pictures(random, directions, n);
+  problem.train_features = train.features;
   problem.train = {
       train.features,
       train.labels.masked_fill(at::rand({n, kC}, random).lt(0.5), 0),

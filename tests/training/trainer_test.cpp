@@ -96,7 +96,11 @@ class Hill : public torch::nn::Module, public trmml::Method {
 TrainingSet numbered(int64_t n, int64_t d, int64_t c) {
   at::Tensor global = fill({n, d}, 1).to(at::kFloat);
   global.select(1, 0).copy_(at::arange(n));
-  return {{global, at::zeros({n, 1, 1})}, test::fill_labels({n, c}, 2), {}, {}};
+  return {
+      ImageFeatures{global, at::zeros({n, 1, 1})},
+      test::fill_labels({n, c}, 2),
+      {},
+      {}};
 }
 
 HeldOutSet held_out_of(const TrainingSet& train) {
@@ -167,7 +171,7 @@ TEST_CASE("Trainer: a baseline learns too") {
       problem.text_encoder());
   const double loss = TrmMlLoss()
                           ->forward(
-                              baseline->forward(problem.train.features),
+                              baseline->forward(problem.train_features),
                               {problem.train.labels, {}, {}, 0})
                           .total.item<double>();
   const Run run = train(
@@ -189,7 +193,7 @@ TEST_CASE("Trainer: torch's AdamW, OneCycleLR, clipping and moving average") {
   const support::TemporaryFolder folder;
   const at::Tensor x = (fill({12, 4}, 1) * 2).to(at::kFloat);
   const TrainingSet set{
-      {x, at::zeros({12, 1, 1})}, test::fill_labels({12, 3}, 2), {}, {}};
+      ImageFeatures{x, at::zeros({12, 1, 1})}, test::fill_labels({12, 3}, 2), {}, {}};
   const auto method = std::make_shared<Linear>(4, 3);
   {
     const at::NoGradGuard no_grad;
@@ -457,12 +461,15 @@ namespace {
 
 TrainingSet hill_set() {
   return {
-      {at::ones({8, 1}), at::zeros({8, 1, 1})}, at::ones({8, 1}, at::kChar), {}, {}};
+      ImageFeatures{at::ones({8, 1}), at::zeros({8, 1, 1})},
+      at::ones({8, 1}, at::kChar),
+      {},
+      {}};
 }
 
 HeldOutSet hill_held_out() {
   return {
-      {numbers({4, 3, 2, 1}, {4, 1}).to(at::kFloat), at::zeros({4, 1, 1})},
+      ImageFeatures{numbers({4, 3, 2, 1}, {4, 1}).to(at::kFloat), at::zeros({4, 1, 1})},
       test::states({1, 1, -1, -1}, {4, 1})};
 }
 
@@ -534,7 +541,7 @@ TEST_CASE("gather_evidence: the pieces that are asked for") {
   train(model.ptr(), problem, toy::trainer_options().epochs(1));
   const c10::NoGradGuard no_grad;
   model->eval();
-  const TrmMlOutput output = model->forward(problem.train.features);
+  const TrmMlOutput output = model->forward(problem.train_features);
   model->train();
   const auto all = trmml::functional::relation_evidence(
       output.query_features,
@@ -669,6 +676,123 @@ TEST_CASE("Trainer: without a zero-shot score pseudo-labels are refused") {
                 "undefined") == 0);
 }
 
+// ---------------------------------------------------------------- sources, parts, test
+
+namespace {
+
+/// Tells what it was asked for; views of epoch e are e times as large.
+class Watched : public trmml::FeatureSource {
+ public:
+  explicit Watched(ImageFeatures features) : features_(std::move(features)) {}
+  int64_t size() const override { return features_.global.size(0); }
+  ImageFeatures training_views(const at::Tensor& index, int64_t epoch) override {
+    asked.emplace_back(index.clone(), epoch);
+    return {
+        features_.global.index_select(0, index) * epoch,
+        features_.regions.index_select(0, index) * epoch};
+  }
+  ImageFeatures test_views(int64_t start, int64_t length) override {
+    return trmml::narrow_features(features_, start, length);
+  }
+  void prefetch(const at::Tensor& index, int64_t epoch) override {
+    announced.emplace_back(index.clone(), epoch);
+  }
+
+  std::vector<std::pair<at::Tensor, int64_t>> asked;
+  std::vector<std::pair<at::Tensor, int64_t>> announced;
+
+ private:
+  ImageFeatures features_;
+};
+
+}  // namespace
+
+TEST_CASE("Trainer: asks its source for the views of the epoch, announced before") {
+  TrainingSet set = numbered(7, 3, 2);
+  const auto source =
+      std::make_shared<Watched>(ImageFeatures{fill({7, 3}, 1), at::zeros({7, 1, 1})});
+  set.features = source;
+  Trainer trainer(
+      std::make_shared<Linear>(3, 2),
+      TrmMlLoss(),
+      TrainerOptions().epochs(2).batch_size(4).accumulate(2).patience(0));
+  trainer.fit(set, held_out_of(set));
+  // A step of 2 + 2 pictures and one of 2 + 1, in two epochs.
+  REQUIRE(source->asked.size() == 8);
+  REQUIRE(source->announced.size() == 8);
+  const std::vector<int64_t> sizes = {2, 2, 2, 1};
+  for (size_t i = 0; i < 8; ++i) {
+    CHECK(source->asked[i].first.size(0) == sizes[i % 4]);
+    CHECK(source->asked[i].second == static_cast<int64_t>(i / 4));
+    const bool is_last = i % 4 == 3;
+    CHECK(source->announced[i].second == static_cast<int64_t>(i / 4));
+    if (is_last) {
+      CHECK(source->announced[i].first.numel() == 0);
+    } else {
+      CHECK(source->announced[i].first.equal(source->asked[i + 1].first));
+    }
+  }
+}
+
+TEST_CASE("Trainer: gradients of parts add up to those of the step") {
+  // All labels are known: every part is normalised by its own share of the entries.
+  const TrainingSet set = numbered(12, 3, 2);
+  TrainingSet known = set;
+  known.labels = set.labels.masked_fill(set.labels.eq(0), 1);
+  const auto weights = [&known](int64_t accumulate) {
+    const auto method = std::make_shared<Linear>(3, 2);
+    {
+      const at::NoGradGuard no_grad;
+      method->weight.copy_(fill({3, 2}, 3));
+      method->bias.zero_();
+    }
+    std::vector<double> losses;
+    TrainerCallbacks callbacks;
+    callbacks.epoch_end = [&losses](const EpochReport& report) {
+      losses.push_back(report.losses.back().second);
+    };
+    Trainer trainer(
+        method,
+        TrmMlLoss(),
+        TrainerOptions().epochs(3).batch_size(6).accumulate(accumulate).patience(0));
+    trainer.fit(known, held_out_of(known), callbacks);
+    return std::make_pair(method->weight.detach().clone(), losses);
+  };
+  const auto [whole, losses] = weights(1);
+  const auto [parts, losses_of_parts] = weights(3);
+  CHECK(is_close(parts, whole, 1e-6));
+  REQUIRE(losses.size() == losses_of_parts.size());
+  for (size_t i = 0; i < losses.size(); ++i) {
+    CHECK(losses_of_parts[i] == Catch::Approx(losses[i]));
+  }
+}
+
+TEST_CASE("Trainer: a test is scored after every epoch and never chosen by") {
+  // On this test the order is turned round: its best epochs are the worst held-out
+  // ones.
+  HeldOutSet test_set = hill_held_out();
+  test_set.labels = -test_set.labels;
+  const auto method = std::make_shared<Hill>();
+  std::vector<double> held_out;
+  std::vector<double> on_test;
+  TrainerCallbacks callbacks;
+  callbacks.epoch_end = [&](const EpochReport& report) {
+    held_out.push_back(report.held_out_mAP);
+    on_test.push_back(report.test_mAP.value());
+  };
+  Trainer trainer(method, TrmMlLoss(), hill_options());
+  const TrainingResult result =
+      trainer.fit(hill_set(), hill_held_out(), callbacks, &test_set);
+  const auto best = std::max_element(held_out.begin(), held_out.end());
+  CHECK(result.best_epoch == best - held_out.begin());
+  CHECK(
+      result.best_test_mAP.value() ==
+      *std::max_element(on_test.begin(), on_test.end()));
+  CHECK(on_test[static_cast<size_t>(result.best_epoch)] < *result.best_test_mAP);
+  Trainer without(std::make_shared<Hill>(), TrmMlLoss(), hill_options());
+  CHECK_FALSE(without.fit(hill_set(), hill_held_out()).best_test_mAP.has_value());
+}
+
 // ---------------------------------------------------------------- messages
 
 TEST_CASE("Trainer: a loss that is not finite is taken apart") {
@@ -708,8 +832,7 @@ TEST_CASE("Trainer: a loss that is not finite is taken apart") {
 
 TEST_CASE("Trainer: broken features are named") {
   toy::Problem problem = toy::make_problem();
-  problem.train.features.regions = problem.train.features.regions.clone();
-  problem.train.features.regions[20].fill_(std::numeric_limits<double>::quiet_NaN());
+  problem.train_features.regions[20].fill_(std::numeric_limits<double>::quiet_NaN());
   TrmMl model = toy::make_model(problem);
   CHECK(
       error_of<c10::ValueError>([&] { train(model.ptr(), problem); })
@@ -781,22 +904,15 @@ TEST_CASE("Trainer: sets that do not fit are refused before the first step") {
       message(wrong).find("Trainer::fit: expected labels in {-1 absent, 0 unknown") ==
       0);
   wrong = good;
-  wrong.train.features.regions = good.train.features.regions.narrow(0, 0, 7);
-  CHECK(
-      message(wrong) ==
-      "Trainer::fit: expected region features of shape [60, *, *], got [7, 4, 16]");
-  wrong = good;
-  wrong.train.features.global = at::Tensor();
-  CHECK(
-      message(wrong) ==
-      "Trainer::fit: expected global features of shape [*, *], got an undefined "
-      "tensor");
+  wrong.train.features = {};
+  CHECK(message(wrong) == "Features: expected a source of features, got none");
   wrong = good;
   wrong.held_out.labels = good.held_out.labels.narrow(1, 0, 2);
   CHECK(
       message(wrong) == "Trainer::fit: expected labels of shape [60, 3], got [60, 2]");
   wrong = good;
-  wrong.held_out.features.global = at::zeros({0, toy::kD});
+  wrong.held_out.features =
+      ImageFeatures{at::zeros({0, toy::kD}), at::zeros({0, toy::kR, toy::kD})};
   CHECK(message(wrong) == "Trainer::fit: expected at least one picture, got none");
   CHECK(toy::is_same(toy::state_of(*model), before));
   // Unknown labels everywhere are no fault: there is the distillation.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "trmml/functional/pseudo_label.hpp"
+#include "trmml/method/feature_source.hpp"
 #include "trmml/method/method.hpp"
 #include "trmml/modules/pseudo_labeler.hpp"
 
@@ -15,11 +16,10 @@
 
 namespace trmml {
 
-/// What is trained on: frozen features, computed once per view, and the labels that the
-/// protocol left known.
+/// What is trained on: frozen features and the labels that the protocol left known.
 struct TrainingSet {
-  clip::ImageFeatures features;  ///< of N pictures
-  at::Tensor labels;             ///< int8 [N, C] in {-1, 0, +1}
+  Features features;       ///< of N pictures
+  at::Tensor labels;       ///< int8 [N, C] in {-1, 0, +1}, on the CPU
   at::Tensor zero_shot;    ///< [N, C] `functional::zero_shot_scores`; for pseudo-labels
   at::Tensor frozen_text;  ///< [C, D] text of "a photo of a {name}."; for pseudo-labels
 };
@@ -90,15 +90,17 @@ inline at::Tensor gather_evidence(
     std::vector<at::Tensor> relation;
     for (int64_t i = 0; i < train.labels.size(0); i += batch_size) {
       const int64_t n = std::min(batch_size, train.labels.size(0) - i);
-      const TrmMlOutput output =
-          method.forward(narrow_features(train.features, i, n), text);
+      const TrmMlOutput output = method.forward(train.features->test_views(i, n), text);
       if (needs_visual) {
         visual.push_back(functional::prototype_evidence(
-            output.query_features, bank->visual(), bank->negative()));
+                             output.query_features, bank->visual(), bank->negative())
+                             .to(train.labels.device()));
       }
       if (needs_text) {
         relation.push_back(functional::text_relation_evidence(
-            output.region_features, train.frozen_text));
+                               output.region_features,
+                               train.frozen_text.to(output.region_features.device()))
+                               .to(train.labels.device()));
       }
     }
     method.as_module().train(was_training);

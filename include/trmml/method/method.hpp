@@ -40,14 +40,6 @@ inline at::Tensor score_of(const TrmMlOutput& output, Score score = Score::kMean
   return (output.region_logits + output.query_logits) / 2;
 }
 
-/// Rows `start` .. `start + length - 1` of stored features, as float.
-inline clip::ImageFeatures
-narrow_features(const clip::ImageFeatures& images, int64_t start, int64_t length) {
-  return {
-      images.global.narrow(0, start, length).to(at::kFloat),
-      images.regions.narrow(0, start, length).to(at::kFloat)};
-}
-
 /// Turns prompts into text features [P, C, D]: a frozen text tower, usually
 /// `[text](const Prompts& p) mutable { return text->forward(p); }`. Its weights are not
 /// part of the method: they are neither trained nor saved with it.

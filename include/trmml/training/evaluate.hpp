@@ -2,6 +2,7 @@
 
 #include "trmml/core/check.hpp"
 #include "trmml/evaluation/average_precision.hpp"
+#include "trmml/method/feature_source.hpp"
 #include "trmml/method/method.hpp"
 
 #include <ATen/ATen.h>
@@ -15,11 +16,11 @@ namespace trmml::training {
 
 using trmml::narrow_features;
 
-/// Scores [N, C] (logits) of all pictures, in evaluation mode and without gradient; the
-/// last, smaller batch is kept.
+/// Scores [N, C] (logits, on the CPU) of all pictures, in evaluation mode and without
+/// gradient; the last, smaller batch is kept.
 inline at::Tensor predict(
     Method& method,
-    const clip::ImageFeatures& images,
+    const Features& images,
     Score score = Score::kMean,
     int64_t batch_size = 500) {
   const c10::NoGradGuard no_grad;
@@ -27,10 +28,10 @@ inline at::Tensor predict(
   method.as_module().eval();
   const at::Tensor text = method.text_features();
   std::vector<at::Tensor> scores;
-  for (int64_t i = 0; i < images.global.size(0); i += batch_size) {
-    const int64_t n = std::min(batch_size, images.global.size(0) - i);
+  for (int64_t i = 0; i < images->size(); i += batch_size) {
+    const int64_t n = std::min(batch_size, images->size() - i);
     scores.push_back(
-        score_of(method.forward(narrow_features(images, i, n), text), score));
+        score_of(method.forward(images->test_views(i, n), text), score).cpu());
   }
   method.as_module().train(was_training);
   return at::cat(scores);

@@ -19,6 +19,11 @@ struct TrainerOptions {
   /// Pictures a step; the last, smaller batch of an epoch is kept.
   TORCH_ARG(int64_t, batch_size) = 128;
 
+  /// Parts that a step's pictures are split into, > 0: their gradients are added up, so
+  /// memory falls, and the step stays the same but for what is normalised or compared
+  /// within a batch.
+  TORCH_ARG(int64_t, accumulate) = 1;
+
   /// Largest learning rates of AdamW for prompts and logit scale, and for queries,
   /// attention and MLP.
   TORCH_ARG(double, prompt_learning_rate) = 5e-3;

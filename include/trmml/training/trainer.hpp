@@ -26,6 +26,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -37,8 +38,8 @@ using trmml::TrainingSet;
 /// Pictures of the training pool that are never trained on: the best epoch is chosen on
 /// them.
 struct HeldOutSet {
-  clip::ImageFeatures features;
-  at::Tensor labels;  ///< int8 [n, C]
+  Features features;
+  at::Tensor labels;  ///< int8 [n, C], on the CPU
 };
 
 /// What is known at the end of an epoch.
@@ -48,7 +49,8 @@ struct EpochReport {
   double learning_rate = 0.0;                          ///< of the prompts, last step
   double held_out_mAP = 0.0;                           ///< of the averaged weights
   double held_out_mAP_raw = 0.0;                       ///< of the weights themselves
-  at::Tensor pseudo_labels;  ///< int8 [N, C] used in this epoch; or undefined
+  std::optional<double> test_mAP;  ///< of the averaged weights, if a test was given
+  at::Tensor pseudo_labels;        ///< int8 [N, C] used in this epoch; or undefined
   double seconds = 0.0;
 };
 
@@ -65,17 +67,23 @@ struct TrainingResult {
   int64_t epochs = 0;      ///< epochs done
   int64_t best_epoch = 0;  ///< from 0, by held-out mAP
   double best_mAP = 0.0;   ///< on the held-out pictures
+
+  /// What choosing the epoch on the test itself would have shown, if one was given:
+  /// not a result, but what many papers print.
+  std::optional<double> best_test_mAP;
 };
 
 /// Trains a method on frozen features: AdamW, one-cycle schedule, moving average of the
 /// weights, clipped gradients, pseudo-labels at the start of each epoch, early stop,
 /// and the choice of the best epoch on held-out pictures. Only the method's own
 /// parameters are optimised: a frozen tower gets neither gradients nor weight decay.
+/// Works on the device of the method's parameters; labels stay on the CPU.
 ///
-/// With a folder, the whole state is written atomically after every epoch (and every
-/// `checkpoint_every` steps); a resumed run goes on bit for bit on one thread. The
-/// order of the pictures depends on seed and epoch only. Reads the global generator
-/// only through the method (dropout), and keeps its state with the rest.
+/// With a folder, the whole state is written atomically to "last.safetensors" after
+/// every epoch (and every `checkpoint_every` steps), and the state before it is kept as
+/// "previous.safetensors"; a resumed run goes on bit for bit on one thread. The order
+/// of the pictures depends on seed and epoch only. Reads the global generator only
+/// through the method (dropout), and keeps its state with the rest.
 ///
 /// Throws `trmml::Error` naming every term when the loss is not finite, `Interrupted`
 /// when asked to stop, `CheckpointError` when a state does not fit, `c10::ValueError`
@@ -107,6 +115,10 @@ class Trainer {
         "Trainer: expected ema_memory in (0, 1), got ",
         options_.ema_memory());
     TORCH_CHECK_VALUE(
+        options_.accumulate() > 0,
+        "Trainer: expected accumulate > 0, got ",
+        options_.accumulate());
+    TORCH_CHECK_VALUE(
         !options_.resume() || !options_.folder().empty(),
         "Trainer: expected a folder to resume from, got resume without folder");
     if (pseudo_labels) {
@@ -114,11 +126,13 @@ class Trainer {
     }
   }
 
+  /// `test`, if given, is scored after every epoch and never chosen by.
   TrainingResult fit(
       const TrainingSet& train,
       const HeldOutSet& held_out,
-      const TrainerCallbacks& callbacks = {}) {
-    start(train, held_out);
+      const TrainerCallbacks& callbacks = {},
+      const HeldOutSet* test = nullptr) {
+    start(train, held_out, test);
     if (options_.resume() && std::filesystem::exists(state_path())) {
       load_state(train);
     }
@@ -134,7 +148,7 @@ class Trainer {
         train_step(train, order);
         after_step(batches, callbacks);
       }
-      EpochReport report = close_epoch(held_out, batches);
+      EpochReport report = close_epoch(held_out, test, batches);
       const std::chrono::duration<double> seconds =
           std::chrono::steady_clock::now() - begin;
       report.seconds = seconds.count();
@@ -151,47 +165,69 @@ class Trainer {
       at::Tensor parameter = ema_->parameters()[i].second;
       parameter.copy_(best_[i]);
     }
-    return {epoch_, best_epoch_, best_mAP_};
+    return {
+        epoch_,
+        best_epoch_,
+        best_mAP_,
+        test == nullptr ? std::nullopt : std::optional<double>(best_test_mAP_)};
   }
 
  private:
   // ---------------------------------------------------------------- one step
 
+  // A step's pictures, in parts that are in memory one after the other.
   void train_step(const TrainingSet& train, const at::Tensor& order) {
-    const int64_t first = step_ * options_.batch_size();
-    const int64_t n = std::min(options_.batch_size(), order.size(0) - first);
-    const at::Tensor index = order.narrow(0, first, n);
-    const clip::ImageFeatures images{
-        train.features.global.index_select(0, index).to(at::kFloat),
-        train.features.regions.index_select(0, index).to(at::kFloat)};
-    const TrmMlTargets targets = targets_of(train, index);
-
-    const TrmMlOutput output = method_->forward(images);
-    const TrmMlLossTerms terms = loss_->forward(output, targets, method_->prototypes());
-    record(terms);
+    const at::Tensor batch = batch_of(order, step_);
+    const auto parts = batch.chunk(options_.accumulate());
     optimizer_.zero_grad();
-    terms.total.backward();
+    for (size_t i = 0; i < parts.size(); ++i) {
+      const clip::ImageFeatures images =
+          train.features->training_views(parts[i], epoch_);
+      train.features->prefetch(
+          i + 1 < parts.size() ? parts[i + 1] : next_part(order), epoch_);
+      const double share =
+          static_cast<double>(parts[i].size(0)) / static_cast<double>(batch.size(0));
+      const TrmMlTargets targets = targets_of(train, parts[i]);
+      const TrmMlOutput output = method_->forward(images);
+      const TrmMlLossTerms terms =
+          loss_->forward(output, targets, method_->prototypes());
+      record(terms, share);
+      (parts.size() == 1 ? terms.total : terms.total * share).backward();
+      update_prototypes(output, targets);
+    }
     torch::nn::utils::clip_grad_norm_(all_parameters(), options_.max_grad_norm());
     set_learning_rates();
     optimizer_.step();
     ema_->update();
-    update_prototypes(output, targets);
   }
+
+  // Indices of the pictures of a step; none after the last one of an epoch.
+  at::Tensor batch_of(const at::Tensor& order, int64_t step) const {
+    const int64_t first = std::min(step * options_.batch_size(), order.size(0));
+    return order.narrow(
+        0, first, std::min(options_.batch_size(), order.size(0) - first));
+  }
+
+  at::Tensor next_part(const at::Tensor& order) const {
+    const at::Tensor next = batch_of(order, step_ + 1);
+    return next.size(0) == 0 ? next : next.chunk(options_.accumulate()).front();
+  }
+
+  at::Device device() const { return groups_.front().parameters.front().device(); }
 
   TrmMlTargets targets_of(const TrainingSet& train, const at::Tensor& index) const {
     TrmMlTargets targets;
-    targets.labels = train.labels.index_select(0, index);
+    const auto rows = [&](const at::Tensor& table) {
+      return table.defined() ? table.index_select(0, index).to(device()) : at::Tensor();
+    };
+    targets.labels = rows(train.labels);
     targets.epoch = epoch_;
-    if (pseudo_labels_.defined()) {
-      targets.pseudo_labels = pseudo_labels_.index_select(0, index);
-    }
-    if (soft_targets_.defined()) {
-      targets.soft_targets = soft_targets_.index_select(0, index);
-    }
+    targets.pseudo_labels = rows(pseudo_labels_);
+    targets.soft_targets = rows(soft_targets_);
     return targets;
   }
 
-  // After the step: the graph of this batch no longer needs the bank.
+  // After the gradients: the graph of this batch no longer needs the bank.
   void update_prototypes(const TrmMlOutput& output, const TrmMlTargets& targets) {
     CategoryPrototypeBankImpl* bank = method_->prototypes();
     if (bank == nullptr || (loss_->options.contrastive_weight() == 0 && !labeler_)) {
@@ -209,7 +245,7 @@ class Trainer {
   }
 
   // Throws when the loss is not finite; else adds the terms to the epoch's sums.
-  void record(const TrmMlLossTerms& terms) {
+  void record(const TrmMlLossTerms& terms, double share) {
     const auto named = terms.named();
     if (!std::isfinite(terms.total.item<double>())) {
       std::string text;
@@ -229,7 +265,7 @@ class Trainer {
           text));
     }
     for (const auto& [name, value] : named) {
-      sums_[name] += value.item<double>();
+      sums_[name] += share * value.item<double>();
     }
   }
 
@@ -290,7 +326,8 @@ class Trainer {
     }
   }
 
-  EpochReport close_epoch(const HeldOutSet& held_out, int64_t batches) {
+  EpochReport
+  close_epoch(const HeldOutSet& held_out, const HeldOutSet* test, int64_t batches) {
     EpochReport report;
     report.epoch = epoch_;
     for (const auto& [name, sum] : sums_) {
@@ -298,14 +335,17 @@ class Trainer {
     }
     report.learning_rate = learning_rate_;
     report.pseudo_labels = pseudo_labels_;
-    report.held_out_mAP_raw =
-        mean_average_precision(predict(*method_, held_out.features), held_out.labels)
-            .mAP;
+    const auto score = [this](const HeldOutSet& set) {
+      return mean_average_precision(predict(*method_, set.features), set.labels).mAP;
+    };
+    report.held_out_mAP_raw = score(held_out);
     {
       const Ema::Applied averaged(*ema_);
-      report.held_out_mAP =
-          mean_average_precision(predict(*method_, held_out.features), held_out.labels)
-              .mAP;
+      report.held_out_mAP = score(held_out);
+      if (test != nullptr) {
+        report.test_mAP = score(*test);
+        best_test_mAP_ = std::max(best_test_mAP_, *report.test_mAP);
+      }
     }
     if (best_.empty() || report.held_out_mAP > best_mAP_) {
       best_mAP_ = report.held_out_mAP;
@@ -328,19 +368,20 @@ class Trainer {
 
   // ---------------------------------------------------------------- state
 
-  void start(const TrainingSet& train, const HeldOutSet& held_out) {
+  void
+  start(const TrainingSet& train, const HeldOutSet& held_out, const HeldOutSet* test) {
     constexpr auto kWhere = "Trainer::fit";
-    const auto check_set = [&](const clip::ImageFeatures& features,
-                               const at::Tensor& labels,
-                               int64_t n_cls) {
-      check_shape(features.global, {kAnySize, kAnySize}, kWhere, "global features");
-      const int64_t n = features.global.size(0);
-      TORCH_CHECK_VALUE(n > 0, kWhere, ": expected at least one picture, got none");
-      check_shape(features.regions, {n, kAnySize, kAnySize}, kWhere, "region features");
-      check_labels(labels, {n, n_cls}, kWhere);
-    };
+    const auto check_set =
+        [&](const Features& features, const at::Tensor& labels, int64_t n_cls) {
+          const int64_t n = features->size();
+          TORCH_CHECK_VALUE(n > 0, kWhere, ": expected at least one picture, got none");
+          check_labels(labels, {n, n_cls}, kWhere);
+        };
     check_set(train.features, train.labels, kAnySize);
     check_set(held_out.features, held_out.labels, train.labels.size(1));
+    if (test != nullptr) {
+      check_set(test->features, test->labels, train.labels.size(1));
+    }
     steps_ = steps_per_epoch(train);
     NamedParameters named;
     for (const auto& group : groups_) {
@@ -362,10 +403,31 @@ class Trainer {
     return options_.folder() / "last.safetensors";
   }
 
+  std::filesystem::path previous_path() const {
+    return options_.folder() / "previous.safetensors";
+  }
+
+  // The state before the newest one gets a second name before a new one takes its
+  // place: at every moment there is a complete "last.safetensors".
+  void keep_previous_state() const {
+    namespace fs = std::filesystem;
+    if (!fs::exists(state_path())) {
+      return;
+    }
+    const fs::path link = options_.folder() / ".previous.safetensors.tmp";
+    std::error_code error;
+    fs::remove(link, error);
+    fs::create_hard_link(state_path(), link, error);
+    if (!error) {  // a file system without links keeps one state only
+      fs::rename(link, previous_path(), error);
+    }
+  }
+
   void save_state() const {
     if (options_.folder().empty()) {
       return;
     }
+    keep_previous_state();
     io::TensorMap tensors;
     for (const auto& [name, tensor] : io::module_tensors(method_->as_module())) {
       tensors["model." + name] = tensor;
@@ -387,6 +449,7 @@ class Trainer {
       tensors["sum." + name] = at::full({}, sum, at::kDouble);
     }
     tensors["best_mAP"] = at::full({}, best_mAP_, at::kDouble);
+    tensors["best_test_mAP"] = at::full({}, best_test_mAP_, at::kDouble);
     tensors["generator"] = at::globalContext().defaultGenerator(at::kCPU).get_state();
     io::write_safetensors(
         state_path(),
@@ -401,8 +464,24 @@ class Trainer {
          {"best_epoch", std::to_string(best_epoch_)}});
   }
 
+  io::SafetensorsFile read_state() const {
+    try {
+      return io::read_safetensors(state_path());
+    } catch (const CheckpointError& error) {
+      if (!std::filesystem::exists(previous_path())) {
+        throw;
+      }
+      throw CheckpointError(fmt::format(
+          "{} (the state before it is {}: copy it over the damaged one to continue "
+          "from "
+          "there)",
+          error.what(),
+          previous_path().string()));
+    }
+  }
+
   void load_state(const TrainingSet& train) {
-    const io::SafetensorsFile file = io::read_safetensors(state_path());
+    const io::SafetensorsFile file = read_state();
     const auto number = [&](const char* key) {
       return state_number(file.metadata, key, state_path());
     };
@@ -447,15 +526,18 @@ class Trainer {
     };
     auto generator = at::globalContext().defaultGenerator(at::kCPU);
     const at::Tensor best_mAP = find("best_mAP", {});
+    const at::Tensor best_test_mAP = find("best_test_mAP", {});
     const at::Tensor generator_state = find("generator", generator.get_state().sizes());
-    if (!best_mAP.defined() || !generator_state.defined()) {
+    if (!best_mAP.defined() || !best_test_mAP.defined() || !generator_state.defined()) {
       throw CheckpointError(fmt::format(
-          "{}: expected best_mAP and the state of the generator, got a file without",
+          "{}: expected best_mAP, best_test_mAP and the state of the generator, got a "
+          "file without",
           state_path().string()));
     }
     pseudo_labels_ = find("pseudo.labels", train.labels.sizes());
     soft_targets_ = find("pseudo.soft_targets", train.labels.sizes());
     best_mAP_ = best_mAP.item<double>();
+    best_test_mAP_ = best_test_mAP.item<double>();
     generator.set_state(generator_state);
     epoch_ = number("epoch");
     step_ = number("step");
@@ -480,7 +562,7 @@ class Trainer {
       target.copy_(average->second);
       const auto best = file.tensors.find("best." + name);
       if (best != file.tensors.end()) {
-        best_.push_back(best->second.clone());
+        best_.push_back(best->second.to(target.device(), /*non_blocking=*/false, true));
       }
     }
   }
@@ -530,6 +612,7 @@ class Trainer {
   at::Tensor soft_targets_;
   std::vector<at::Tensor> best_;
   double best_mAP_ = -std::numeric_limits<double>::infinity();
+  double best_test_mAP_ = -std::numeric_limits<double>::infinity();
   int64_t best_epoch_ = 0;
 };
 
