@@ -1,0 +1,56 @@
+#pragma once
+
+#include "trmml/data/split.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <string>
+#include <vector>
+
+// Data sets by the names that users give them.
+
+namespace data_set {
+
+enum class Part { kTrain, kTest };
+
+/// A data set with everything that changes its rows, its labels or its names. Each
+/// group of options belongs to one family of data sets.
+struct Options {
+  std::string name;       ///< one of `names()`
+  std::string data;       ///< folder; for coco-json and csv the file of the train part
+  std::string test_data;  ///< own data: file or folder of the test part
+  bool check_pictures = false;
+  bool synonyms = false;  ///< COCO, VOC
+
+  std::string images = "annotated";   ///< COCO: annotated, all
+  std::string order = "images";       ///< COCO: images, annotations, id-as-text
+  std::string difficult = "skipped";  ///< VOC: skipped, present, ignored
+  std::string list = "official";      ///< NUS-WIDE: official, republished, recrawled
+  std::string label_lists;            ///< VG: folder of the lists
+  std::string category_names;         ///< VG, CSV: file of the names
+  int min_certainty = 1;              ///< CUB
+  std::string pictures;               ///< coco-json, CSV: folder of the pictures
+  std::string values;                 ///< CSV with a column a category
+  std::string separator = ";";        ///< CSV with a column of labels
+};
+
+/// "coco2014", "coco2017", "voc2007", "voc2012", "vg200", "vg256", "nus-wide", "cub",
+/// "coco-json", "csv", "folder".
+const std::vector<std::string>& names();
+
+/// Adds --data and the options of every data set in `choices` (some of `names()`). With
+/// more than one, adds --dataset, which says which.
+void add_options(
+    CLI::App& app,
+    Options& options,
+    const std::vector<std::string>& choices);
+
+/// Throws `program::UsageError` for an option that the data set does not have.
+void check(const CLI::App& app, const Options& options);
+
+/// Reads one part. VOC2007: trainval and test; VOC2012 and COCO: train and val. Own
+/// data have a test part only where `test_data` is given: else throws
+/// `program::UsageError`.
+trmml::data::Split read(const Options& options, Part part);
+
+}  // namespace data_set
