@@ -1,4 +1,4 @@
-#include "io/append_file.hpp"
+#include "append_file.hpp"
 
 #include "trmml/core/error.hpp"
 

@@ -16,7 +16,7 @@
 #include <system_error>
 #include <vector>
 
-#include "io/append_file.hpp"
+#include "../io/append_file.hpp"
 #include <unistd.h>
 #include <utf8proc.h>
 

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <stdexcept>
 
-#include "report/html_parts.hpp"
+#include "html_parts.hpp"
 
 namespace trmml::report {
 

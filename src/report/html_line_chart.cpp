@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "report/html_parts.hpp"
+#include "html_parts.hpp"
 
 namespace trmml::report {
 

@@ -8,8 +8,8 @@
 #include <cmath>
 #include <stdexcept>
 
-#include "report/html_parts.hpp"
-#include "report/html_style.hpp"
+#include "html_parts.hpp"
+#include "html_style.hpp"
 
 namespace trmml::report {
 

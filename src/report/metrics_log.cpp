@@ -9,8 +9,8 @@
 #include <fstream>
 #include <system_error>
 
-#include "io/append_file.hpp"
-#include "report/metrics_json.hpp"
+#include "../io/append_file.hpp"
+#include "metrics_json.hpp"
 
 namespace trmml::report {
 
@@ -33,16 +33,22 @@ std::string line_of(const EpochMetrics& metrics) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-// A key that is missing or null leaves `value` as it is.
+// What stands under `key`, or null when it is missing or null itself.
+const Json* find(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  return found == object.end() || found->is_null() ? nullptr : &*found;
+}
+
+// What is not there leaves `value` as it is.
 template <typename T>
 void read(const Json& object, const char* key, T& value) {
-  const auto found = object.find(key);
-  if (found != object.end() && !found->is_null()) {
-    value = found->get<T>();
+  if (const Json* found = find(object, key)) {
+    found->get_to(value);
   }
 }
 
 EpochMetrics metrics_of(const Json& json) {
+  using Object = const Json::object_t&;  // anything else throws
   EpochMetrics metrics;
   json.at("epoch").get_to(metrics.epoch);
   read(json, "held_out_mAP", metrics.held_out_mAP);
@@ -52,14 +58,16 @@ EpochMetrics metrics_of(const Json& json) {
   }
   read(json, "learning_rate", metrics.learning_rate);
   read(json, "seconds", metrics.seconds);
-  for (const auto& [name, value] : json.value("losses", Json::object()).items()) {
-    metrics.losses.emplace_back(
-        name, value.is_null() ? EpochMetrics::kNone : value.get<double>());
+  if (const Json* losses = find(json, "losses")) {
+    for (const auto& [name, value] : losses->get_ref<Object>()) {
+      metrics.losses.emplace_back(
+          name, value.is_null() ? EpochMetrics::kNone : value.get<double>());
+    }
   }
-  if (json.contains("pseudo_labels")) {
-    const Json& fields = json["pseudo_labels"];
+  if (const Json* fields = find(json, "pseudo_labels")) {
+    (void)fields->get_ref<Object>();
     for_each_field(metrics.pseudo_labels.emplace(), [&](const char* name, auto& value) {
-      read(fields, name, value);
+      read(*fields, name, value);
     });
   }
   return metrics;

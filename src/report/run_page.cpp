@@ -8,7 +8,7 @@
 #include <string_view>
 #include <utility>
 
-#include "report/html_parts.hpp"
+#include "html_parts.hpp"
 
 // What report.html shows of a run.
 

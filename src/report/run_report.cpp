@@ -5,7 +5,7 @@
 #include <cmath>
 #include <utility>
 
-#include "report/metrics_json.hpp"
+#include "metrics_json.hpp"
 
 namespace trmml::report {
 
