@@ -66,7 +66,7 @@ void quickstart(const Options& options) {
   trmml::report::write_json(out / "report.json", table.report);
   auto page = trmml::report::html_report(table.report);
   if (table.trained) {
-    page.add_section("Training").add_line_chart(table.curves);
+    page.add_section("Training of every method").add_line_chart(table.curves);
     page.add_section("Pictures").add_panels(scenes::panels(world, *table.trained, 8));
   }
   page.write(out / "report.html");

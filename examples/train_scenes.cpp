@@ -4,8 +4,9 @@
 //   train_scenes --method text-pixel --epochs 30
 //   train_scenes --out runs/trm-ml --resume      after a kill or a signal
 //
-// prints a line an epoch; leaves report.json, report.html, config.toml, metrics.jsonl,
-// the state last.safetensors and the chosen weights best.safetensors in --out.
+// prints a line an epoch; leaves in --out what docs/run_folder.md describes:
+// report.json, report.html, config.toml, metrics.jsonl, event files for TensorBoard,
+// the state last.safetensors and the chosen weights best.safetensors.
 
 #include "trmml/core/device.hpp"
 #include "trmml/io/atomic_file.hpp"
@@ -14,9 +15,10 @@
 #include <fmt/format.h>
 
 #include <filesystem>
-#include <fstream>
+#include <string>
 
 #include "support/program.hpp"
+#include "support/run_log.hpp"
 #include "support/scenes_options.hpp"
 
 namespace {
@@ -31,30 +33,15 @@ struct Options {
   int threads = 0;
 };
 
-std::string metrics_line(const trmml::training::EpochReport& epoch) {
-  std::string line = fmt::format(
-      "{{\"epoch\": {}, \"held_out_mAP\": {:.6f}, \"held_out_mAP_raw\": {:.6f}, "
-      "\"learning_rate\": {:.3e}, \"seconds\": {:.3f}",
-      epoch.epoch,
-      epoch.held_out_mAP,
-      epoch.held_out_mAP_raw,
-      epoch.learning_rate,
-      epoch.seconds);
-  for (const auto& [name, value] : epoch.losses) {
-    line += fmt::format(", \"{}\": {:.6f}", name, value);
-  }
-  return line + "}\n";
-}
-
 void train(CLI::App& app, Options& options) {
   scenes::check(options.run);
   const fs::path out(options.out);
   const bool resume = options.run.trainer.resume();
   program::check_resume(out / "last.safetensors", resume);
   program::make_folder(out);
+  const std::string config = app.config_to_str(true, false);
   if (!resume) {
-    trmml::io::write_file_atomically(
-        out / "config.toml", app.config_to_str(true, false));
+    trmml::io::write_file_atomically(out / "config.toml", config);
   }
   trmml::set_threads(options.threads);
   program::catch_signals();
@@ -71,12 +58,15 @@ void train(CLI::App& app, Options& options) {
   }
   scenes::World world = scenes::load_world(options.world, say, callbacks.should_stop);
   options.run.trainer.folder(out);
-  std::ofstream metrics(
-      out / "metrics.jsonl", resume ? std::ios::app : std::ios::trunc);
-  callbacks.epoch_end = [&metrics](const trmml::training::EpochReport& epoch) {
-    metrics << metrics_line(epoch) << std::flush;
+  program::RunLog log(out, resume);
+  if (!resume) {
+    log.options(config);
+  }
+  callbacks.epoch_end = [&log](const trmml::report::EpochMetrics& epoch) {
+    log.epoch(epoch);
   };
-  const scenes::RunResult result = scenes::run(world, options.run, callbacks);
+  scenes::RunResult result = scenes::run(world, options.run, callbacks);
+  result.report.history = log.history();
   trmml::report::write_json(out / "report.json", result.report);
   auto page = trmml::report::html_report(result.report);
   if (result.model) {

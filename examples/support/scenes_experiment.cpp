@@ -2,7 +2,6 @@
 
 #include "trmml/clip/freeze.hpp"
 #include "trmml/clip/preprocess.hpp"
-#include "trmml/core/device.hpp"
 #include "trmml/core/error.hpp"
 #include "trmml/core/random.hpp"
 #include "trmml/core/version.hpp"
@@ -20,6 +19,8 @@
 #include <fmt/format.h>
 
 #include <chrono>
+
+#include "support/run_log.hpp"
 
 namespace scenes {
 namespace {
@@ -381,7 +382,7 @@ Scores train(
   trmml::training::TrainerCallbacks hooks;
   hooks.should_stop = callbacks.should_stop;
   hooks.epoch_end = [&](const trmml::training::EpochReport& epoch) {
-    result.held_out.emplace_back(epoch.epoch, epoch.held_out_mAP);
+    std::optional<trmml::evaluation::PseudoLabelQuality> pseudo;
     std::string line = fmt::format(
         "epoch {:2}  loss {:.3f}  held-out mAP {:.2f} (raw {:.2f})",
         epoch.epoch,
@@ -389,20 +390,20 @@ Scores train(
         100 * epoch.held_out_mAP,
         100 * epoch.held_out_mAP_raw);
     if (epoch.pseudo_labels.defined()) {
-      const auto q = quality(epoch.pseudo_labels, world.train.scenes.labels, observed);
-      result.report.pseudo_labels.push_back({epoch.epoch, q});
+      pseudo = quality(epoch.pseudo_labels, world.train.scenes.labels, observed);
       line += fmt::format(
           "  pseudo-labels: precision +{:.3f} -{:.3f}, recall {:.3f}, coverage {:.3f}",
-          q.positive_precision,
-          q.negative_precision,
-          q.positive_recall,
-          q.coverage);
+          pseudo->positive_precision,
+          pseudo->negative_precision,
+          pseudo->positive_recall,
+          pseudo->coverage);
     }
     if (callbacks.log) {
       callbacks.log(line);
     }
+    result.report.history.push_back(program::epoch_metrics(epoch, pseudo));
     if (callbacks.epoch_end) {
-      callbacks.epoch_end(epoch);
+      callbacks.epoch_end(result.report.history.back());
     }
   };
   const auto trained = trainer.fit(
@@ -501,6 +502,7 @@ RunResult run(
     result = *base;
     result.report = {};
     result.report.epochs = base->report.epochs;
+    result.report.history = base->report.history;
     scores = {base->held_out_scores, base->test_scores};
   } else {
     scores = train(world, options, switches, callbacks, result);
@@ -530,7 +532,7 @@ RunResult run(
   report.seconds = seconds.count();
   report.torch_version = trmml::torch_version();
   report.trmml_version = TRMML_VERSION;
-  report.environment = {{"backend", trmml::describe_backend()}};
+  report.environment = program::environment();
   return result;
 }
 

@@ -119,18 +119,17 @@ struct RunOptions {
 /// One run, trained and scored once on test.
 struct RunResult {
   trmml::report::RunReport report;
-  std::vector<std::pair<double, double>> held_out;  ///< (epoch, mAP)
-  double held_out_mAP = 0.0;                        ///< of what was chosen
-  std::shared_ptr<trmml::Method> model;             ///< null without prompts
-  at::Tensor observed;                              ///< labels that training saw
-  at::Tensor held_out_scores;                       ///< [n, 18]
-  at::Tensor test_scores;                           ///< [n, 18]
+  double held_out_mAP = 0.0;             ///< of what was chosen
+  std::shared_ptr<trmml::Method> model;  ///< null without prompts
+  at::Tensor observed;                   ///< labels that training saw
+  at::Tensor held_out_scores;            ///< [n, 18]
+  at::Tensor test_scores;                ///< [n, 18]
 };
 
 /// What a run is told and asked.
 struct RunCallbacks {
   std::function<void(const std::string&)> log;  ///< a line an epoch
-  std::function<void(const trmml::training::EpochReport&)> epoch_end;
+  std::function<void(const trmml::report::EpochMetrics&)> epoch_end;
   std::function<bool()> should_stop;
 };
 

@@ -32,9 +32,9 @@ RunReport summary(const std::vector<RunReport>& runs) {
 
 trmml::report::Series curve(const RunResult& result) {
   trmml::report::Series series{result.report.method, {}, {}};
-  for (const auto& [epoch, mAP] : result.held_out) {
-    series.x.push_back(epoch);
-    series.y.push_back(mAP);
+  for (const trmml::report::EpochMetrics& metrics : result.report.history) {
+    series.x.push_back(static_cast<double>(metrics.epoch));
+    series.y.push_back(metrics.held_out_mAP);
   }
   return series;
 }

@@ -2,23 +2,14 @@
 
 #include "trmml/io/atomic_file.hpp"
 
-#include <fmt/format.h>
-#include <nlohmann/json.hpp>
-
-#include <algorithm>
 #include <cmath>
-#include <cstddef>
 #include <utility>
+
+#include "metrics_json.hpp"
 
 namespace trmml::report {
 
 namespace {
-
-using Json = nlohmann::ordered_json;
-
-Json number(double value) {
-  return std::isfinite(value) ? Json(value) : Json(nullptr);
-}
 
 Json numbers(const std::vector<double>& values) {
   Json list = Json::array();
@@ -26,14 +17,6 @@ Json numbers(const std::vector<double>& values) {
     list.push_back(number(value));
   }
   return list;
-}
-
-Json named_numbers(const std::vector<std::pair<std::string, double>>& values) {
-  Json object = Json::object();
-  for (const auto& [name, value] : values) {
-    object[name] = number(value);
-  }
-  return object;
 }
 
 Json metrics_json(const evaluation::MultilabelMetrics& metrics) {
@@ -49,18 +32,17 @@ Json metrics_json(const evaluation::MultilabelMetrics& metrics) {
       {"skipped_without_positive", metrics.skipped_without_positive}};
 }
 
-Json pseudo_labels_json(const PseudoLabelRecord& record) {
-  const evaluation::PseudoLabelQuality& quality = record.quality;
-  return Json{
-      {"epoch", record.epoch},
-      {"positive_precision", number(quality.positive_precision)},
-      {"positive_recall", number(quality.positive_recall)},
-      {"negative_precision", number(quality.negative_precision)},
-      {"negative_recall", number(quality.negative_recall)},
-      {"coverage", number(quality.coverage)},
-      {"unknown", quality.unknown},
-      {"pseudo_positives", quality.pseudo_positives},
-      {"pseudo_negatives", quality.pseudo_negatives}};
+// The epochs that had pseudo-labels.
+Json pseudo_labels_json(const std::vector<EpochMetrics>& history) {
+  Json list = Json::array();
+  for (const EpochMetrics& metrics : history) {
+    if (metrics.pseudo_labels) {
+      Json record = {{"epoch", metrics.epoch}};
+      add_quality(record, *metrics.pseudo_labels);
+      list.push_back(std::move(record));
+    }
+  }
+  return list;
 }
 
 Json report_json(const RunReport& report) {
@@ -112,11 +94,7 @@ Json report_json(const RunReport& report) {
     }
     json["environment"] = std::move(environment);
   }
-  if (!report.pseudo_labels.empty()) {
-    Json history = Json::array();
-    for (const PseudoLabelRecord& record : report.pseudo_labels) {
-      history.push_back(pseudo_labels_json(record));
-    }
+  if (Json history = pseudo_labels_json(report.history); !history.empty()) {
     json["pseudo_labels"] = std::move(history);
   }
   if (!report.rows.empty()) {
@@ -129,124 +107,6 @@ Json report_json(const RunReport& report) {
   return json;
 }
 
-std::string percent(double fraction) {
-  return std::isnan(fraction) ? "-" : fmt::format("{:.1f}", 100.0 * fraction);
-}
-
-// "78.4", over several seeds "78.4 +- 0.3" (with the true sign).
-std::string mAP_text(const RunReport& report) {
-  return report.runs > 1
-             ? fmt::format("{} \u00b1 {}", percent(report.mAP), percent(report.mAP_sd))
-             : percent(report.mAP);
-}
-
-std::string labels_text(const RunReport& report) {
-  return report.known_label_proportion
-             ? fmt::format(
-                   "{:g} % known labels", 100.0 * *report.known_label_proportion)
-             : report.protocol;
-}
-
-// 12345678 as "12,345,678".
-std::string grouped(std::int64_t value) {
-  std::string digits = std::to_string(value);
-  const std::size_t first = value < 0 ? 1 : 0;
-  for (std::size_t i = digits.size(); i > first + 3; i -= 3) {
-    digits.insert(i - 3, 1, ',');  // one char: a literal warns falsely in g++ 12
-  }
-  return digits;
-}
-
-std::vector<std::pair<std::string, std::string>> result_facts(const RunReport& report) {
-  std::vector<std::pair<std::string, std::string>> facts = {
-      {"mAP (" + report.average_precision_definition + ")", mAP_text(report) + " %"}};
-  for (const auto& [name, value] : report.mAP_by_definition) {
-    if (name != report.average_precision_definition) {
-      facts.emplace_back("mAP (" + name + ")", percent(value) + " %");
-    }
-  }
-  const std::string at = fmt::format(" at {:g}", report.threshold);
-  const evaluation::MultilabelMetrics& metrics = report.at_threshold;
-  facts.emplace_back("CF1 of means" + at, percent(metrics.CF1_of_means) + " %");
-  facts.emplace_back(
-      "CF1 mean of classes" + at, percent(metrics.CF1_mean_of_classes) + " %");
-  facts.emplace_back("OF1" + at, percent(metrics.OF1) + " %");
-  if (report.top_k > 0) {
-    const std::string top = fmt::format(" at top {}", report.top_k);
-    facts.emplace_back(
-        "CF1 of means" + top, percent(report.at_top_k.CF1_of_means) + " %");
-    facts.emplace_back("OF1" + top, percent(report.at_top_k.OF1) + " %");
-  }
-  if (!std::isnan(report.mAP_best_on_test)) {
-    facts.emplace_back("mAP, best on test", percent(report.mAP_best_on_test) + " %");
-  }
-  return facts;
-}
-
-std::vector<std::pair<std::string, std::string>> run_facts(const RunReport& report) {
-  std::vector<std::pair<std::string, std::string>> facts = {{"Method", report.method}};
-  facts.emplace_back("Split", report.split);
-  facts.emplace_back("Known entries", grouped(report.known_entries));
-  facts.emplace_back("Selected on", report.selected_on);
-  if (report.runs > 1) {
-    facts.emplace_back("Runs (seeds)", std::to_string(report.runs));
-  } else {
-    facts.emplace_back("Seed", std::to_string(report.seed));
-  }
-  facts.emplace_back("Epochs", std::to_string(report.epochs));
-  facts.emplace_back("Training time", fmt::format("{:.0f} s", report.seconds));
-  facts.emplace_back("Mask digest", report.mask_digest);
-  facts.emplace_back("trmml", report.trmml_version);
-  facts.emplace_back("LibTorch", report.torch_version);
-  facts.insert(facts.end(), report.environment.begin(), report.environment.end());
-  std::erase_if(facts, [](const auto& fact) { return fact.second.empty(); });
-  return facts;
-}
-
-BarChart methods_chart(const std::vector<RunReport>& rows) {
-  BarChart chart;
-  chart.title = "mAP of each method (%)";
-  for (const RunReport& row : rows) {
-    chart.bars.push_back({row.method, row.mAP});
-  }
-  return chart;
-}
-
-BarChart classes_chart(const RunReport& report) {
-  BarChart chart;
-  chart.title = "Average precision (%), best category first";
-  for (const auto& [name, value] : report.per_class_AP) {
-    chart.bars.push_back({name, value});
-  }
-  // NaN (a category that could not be evaluated) last.
-  std::stable_sort(
-      chart.bars.begin(), chart.bars.end(), [](const Bar& a, const Bar& b) {
-        return std::isnan(b.value) ? !std::isnan(a.value) : a.value > b.value;
-      });
-  return chart;
-}
-
-std::pair<LineChart, LineChart> pseudo_label_charts(
-    const std::vector<PseudoLabelRecord>& history) {
-  LineChart quality{"Quality against the hidden labels", "epoch", "%", {}, true};
-  LineChart coverage{"Unknown entries that got a label", "epoch", "%", {}, true};
-  using Quality = evaluation::PseudoLabelQuality;
-  const auto add = [&](LineChart& chart, std::string name, double Quality::*field) {
-    Series series{std::move(name), {}, {}};
-    for (const PseudoLabelRecord& record : history) {
-      series.x.push_back(static_cast<double>(record.epoch));
-      series.y.push_back(record.quality.*field);
-    }
-    chart.series.push_back(std::move(series));
-  };
-  add(quality, "precision, present", &Quality::positive_precision);
-  add(quality, "recall, present", &Quality::positive_recall);
-  add(quality, "precision, absent", &Quality::negative_precision);
-  add(quality, "recall, absent", &Quality::negative_recall);
-  add(coverage, "coverage", &Quality::coverage);
-  return {std::move(quality), std::move(coverage)};
-}
-
 }  // namespace
 
 std::string to_json(const RunReport& report) {
@@ -256,52 +116,6 @@ std::string to_json(const RunReport& report) {
 
 void write_json(const std::filesystem::path& path, const RunReport& report) {
   io::write_file_atomically(path, to_json(report));
-}
-
-Table ablation_table(const std::vector<RunReport>& rows) {
-  Table table;
-  table.header = {"Method", "mAP", "CF1", "OF1", "Known entries", "Epochs", "Seconds"};
-  std::size_t best = rows.size();
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const RunReport& row = rows[i];
-    table.rows.push_back(
-        {row.method,
-         mAP_text(row),
-         percent(row.at_threshold.CF1_of_means),
-         percent(row.at_threshold.OF1),
-         grouped(row.known_entries),
-         std::to_string(row.epochs),
-         fmt::format("{:.0f}", row.seconds)});
-    if (!std::isnan(row.mAP) && (best == rows.size() || row.mAP > rows[best].mAP)) {
-      best = i;
-    }
-  }
-  if (best < rows.size()) {
-    table.emphasised = {best};
-    table.caption = fmt::format(
-        "In percent. mAP: {}. CF1 (of means) and OF1 at threshold {:g}.",
-        rows.front().average_precision_definition,
-        rows.front().threshold);
-  }
-  return table;
-}
-
-HtmlReport html_report(const RunReport& report) {
-  HtmlReport html(
-      fmt::format("{} on {}", report.method, report.dataset), labels_text(report));
-  html.add_facts(result_facts(report)).add_section("Run").add_facts(run_facts(report));
-  if (!report.rows.empty()) {
-    html.add_section("Methods");
-    html.add_table(ablation_table(report.rows)).add_bars(methods_chart(report.rows));
-  }
-  if (!report.per_class_AP.empty()) {
-    html.add_section("Categories").add_bars(classes_chart(report));
-  }
-  if (!report.pseudo_labels.empty()) {
-    const auto [quality, coverage] = pseudo_label_charts(report.pseudo_labels);
-    html.add_section("Pseudo-labels").add_line_chart(quality).add_line_chart(coverage);
-  }
-  return html;
 }
 
 }  // namespace trmml::report

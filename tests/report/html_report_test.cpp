@@ -96,19 +96,40 @@ TEST_CASE("the file needs nothing else") {
   CHECK(!contains(html, "<script"));
   CHECK(!contains(html, "@import"));
   CHECK(!contains(html, "url("));
-  CHECK(count(html, "src=\"") == 2);
+  CHECK(count(html, "src=") == 2);
   CHECK(count(html, "src=\"data:image/png;base64,") == 2);
   CHECK(count(html, "href=") == 1);
   CHECK(contains(html, "href=\"data:,\""));
   CHECK(contains(html, "<meta name=\"viewport\""));
 }
 
+TEST_CASE("every colour has a value in the dark") {
+  const std::string html = everything("text").html();
+  const std::size_t dark = html.find("prefers-color-scheme: dark");
+  REQUIRE(dark != std::string::npos);
+  const std::string style = html.substr(0, html.find("</style>"));
+  std::vector<std::string> used;
+  for (std::size_t at = html.find("var("); at != std::string::npos;
+       at = html.find("var(", at + 1)) {
+    used.push_back(html.substr(at + 4, html.find(')', at) - at - 4));
+  }
+  CHECK(used.size() > 40);
+  for (const std::string& name : used) {
+    INFO(name);
+    if (name != "--c") {
+      CHECK(style.find(name + ": ") < dark);
+      CHECK(style.find(name + ": ", dark) != std::string::npos);
+    }
+  }
+  CHECK(!contains(html.substr(html.find("<body>")), "=\"#"));
+}
+
 TEST_CASE("every element is closed") {
   const std::string html = everything("text").html();
   for (const std::string name :
-       {"div",    "figure", "svg",  "table", "tr", "td",      "th",
-        "ul",     "li",     "dl",   "dt",    "dd", "article", "main",
-        "header", "text",   "span", "p",     "h2", "h3",      "h4"}) {
+       {"div",  "figure", "svg", "table", "tr", "td",      "th",   "ul",
+        "li",   "g",      "dl",  "dt",    "dd", "article", "main", "header",
+        "text", "span",   "p",   "h2",    "h3", "h4"}) {
     INFO(name);
     CHECK(
         count(html, "<" + name + ">") + count(html, "<" + name + " ") ==
@@ -149,16 +170,18 @@ TEST_CASE("bars") {
       "<span class=\"n\">cat</span><svg viewBox=\"0 0 1000 12\" "
       "preserveAspectRatio=\"none\" "
       "role=\"img\"><title>cat: 50.0 % (before: 25.0 %)</title>"
-      "<rect x=\"0.00\" y=\"1.00\" width=\"1000.00\" height=\"10.00\" "
-      "fill=\"#eceff2\"/>"
-      "<rect x=\"0.00\" y=\"1.00\" width=\"500.00\" height=\"10.00\" fill=\"#1f5fa8\"/>"
-      "<rect x=\"247.00\" y=\"0.00\" width=\"6.00\" height=\"12.00\" "
-      "fill=\"#c2570c\"/></svg>"
+      "<rect x=\"0.00\" y=\"1.00\" width=\"1000.00\" height=\"10.00\" class=\"fill\" "
+      "style=\"--c:var(--track)\"/>"
+      "<rect x=\"0.00\" y=\"1.00\" width=\"500.00\" height=\"10.00\" class=\"fill\" "
+      "style=\"--c:var(--s0)\"/>"
+      "<rect x=\"247.00\" y=\"0.00\" width=\"6.00\" height=\"12.00\" class=\"fill\" "
+      "style=\"--c:var(--s1)\"/></svg>"
       "<span class=\"v\">50.0</span>\n"));
   CHECK(contains(
       body,
       "<title>dog: - %</title><rect x=\"0.00\" y=\"1.00\" width=\"1000.00\" "
-      "height=\"10.00\" fill=\"#eceff2\"/></svg><span class=\"v\">-</span>\n"));
+      "height=\"10.00\" class=\"fill\" "
+      "style=\"--c:var(--track)\"/></svg><span class=\"v\">-</span>\n"));
   CHECK(count(body, "<div class=\"bars\">") == 1);
 
   chart.bars.assign(17, {"x", 1.0, NAN});
@@ -190,6 +213,35 @@ TEST_CASE("line charts: points, gaps, axes") {
   }
   CHECK(count(body, "text-anchor=\"middle\">") == 5);
 
+  SECTION("a logarithmic axis") {
+    HtmlReport log("Title");
+    log.add_line_chart(
+        {"loss", "epoch", "", {{"a", {0, 1, 2, 3}, {0.1, 0, 1, 10}}}, false, true});
+    const std::string drawn = body_of(log);
+    // y: 232 at 0.1, 127 at 1, 22 at 10; 0 has no place, so 0.1 is a dot.
+    CHECK(contains(drawn, "d=\"M46.00 232.00M315.33 127.00L450.00 22.00\""));
+    CHECK(contains(drawn, "<circle cx=\"46.00\" cy=\"232.00\""));
+    for (const std::string tick : {"0.1", "0.2", "0.5", "1", "2", "5", "10"}) {
+      CHECK(count(drawn, "text-anchor=\"end\">" + tick + "</text>") == 1);
+    }
+
+    HtmlReport wide("Title");  // from 3e-7 to 700: 2e-7 to 1000, every second decade
+    wide.add_line_chart({"loss", "", "", {{"a", {0, 1}, {3e-7, 700}}}, false, true});
+    const std::string ticks = body_of(wide);
+    for (const std::string tick : {"1e-06", "0.0001", "0.01", "1", "100"}) {
+      CHECK(count(ticks, "text-anchor=\"end\">" + tick + "</text>") == 1);
+    }
+    CHECK(count(ticks, "text-anchor=\"end\">") == 5 + 1);  // and the label below
+
+    HtmlReport odd("Title");
+    odd.add_line_chart({"none", "", "", {}, false, true});
+    odd.add_line_chart({"no place", "", "", {{"a", {0, 1}, {0, -1}}}, false, true});
+    odd.add_line_chart({"one", "", "", {{"a", {0}, {1}}}, false, true});
+    odd.add_line_chart(
+        {"tiny", "", "", {{"a", {0, 1}, {1e-300, 1e-299}}}, false, true});
+    CHECK(!contains(odd.html(), "nan"));
+    CHECK(!contains(odd.html(), "inf"));
+  }
   SECTION("charts in a row share one grid") {
     report.add_line_chart(chart).add_section("Next").add_line_chart(chart);
     CHECK(count(body_of(report), "<div class=\"charts\">") == 2);

@@ -118,10 +118,10 @@ TEST_CASE("what only some runs have") {
   report.at_top_k.OF1 = 0.4375;
   report.mAP_best_on_test = 0.7578125;
   report.environment = {{"threads", "2"}, {"blas", "OpenBLAS"}};
-  report.pseudo_labels.resize(1);
-  report.pseudo_labels[0].epoch = 1;
-  report.pseudo_labels[0].quality.positive_precision = 0.875;
-  report.pseudo_labels[0].quality.unknown = 32000;
+  report.history.resize(2);
+  report.history[1].epoch = 1;
+  report.history[1].pseudo_labels.emplace().positive_precision = 0.875;
+  report.history[1].pseudo_labels->unknown = 32000;
   RunReport row = example();
   row.method = "zero-shot";
   row.mAP = NAN;
@@ -202,7 +202,7 @@ TEST_CASE("the table of methods") {
 TEST_CASE("the common part of report.html") {
   RunReport report = example();
   report.rows = {example(), example()};
-  report.pseudo_labels.resize(2);
+  report.environment = {{"BLAS", "OpenBLAS"}, {"git revision", ""}};
   const std::string html = html_report(report).html();
   CHECK(contains(html, "<h1>trm-ml on FashionScenes</h1>"));
   CHECK(contains(html, "10 % known labels"));
@@ -211,6 +211,10 @@ TEST_CASE("the common part of report.html") {
   CHECK(contains(html, "<dt>CF1 mean of classes at 0.5</dt><dd>31.2 %</dd>"));
   CHECK(contains(html, "<dt>Selected on</dt><dd>held-out</dd>"));
   CHECK(contains(html, "<dt>Known entries</dt><dd>3,587</dd>"));
+  CHECK(contains(html, "<dt>Mask digest</dt><dd>1a2b3c4d</dd>"));
+  CHECK(contains(html, "<dt>LibTorch</dt><dd>1.13.1</dd>"));
+  CHECK(contains(html, "<dt>BLAS</dt><dd>OpenBLAS</dd>"));
+  CHECK(!contains(html, "git revision"));  // not known
   CHECK(!contains(html, "best on test"));
   const std::size_t first = html.find("<span class=\"n\">T-shirt</span>");
   const std::size_t second = html.find("<span class=\"n\">bag</span>");
@@ -218,10 +222,55 @@ TEST_CASE("the common part of report.html") {
   CHECK(first < second);
   CHECK(second < last);
   CHECK(last != std::string::npos);
-  for (const std::string heading : {"Run", "Methods", "Categories", "Pseudo-labels"}) {
+  for (const std::string heading : {"Run", "Methods", "Categories", "Environment"}) {
     CHECK(contains(html, "<h2>" + heading + "</h2>"));
+  }
+  for (const std::string heading : {"Training", "Pseudo-labels"}) {  // nothing of them
+    CHECK(!contains(html, "<h2>" + heading + "</h2>"));
   }
   report.mAP_best_on_test = 0.8;
   CHECK(contains(
       html_report(report).html(), "<dt>mAP, best on test</dt><dd>80.0 %</dd>"));
+}
+
+TEST_CASE("report.html draws what the epochs have shown") {
+  RunReport report = example();
+  report.history.resize(3);
+  for (int epoch = 0; epoch < 3; ++epoch) {
+    auto& metrics = report.history[static_cast<std::size_t>(epoch)];
+    metrics.epoch = epoch;
+    metrics.held_out_mAP = 0.5 + 0.1 * epoch;
+    metrics.losses = {{"distillation", 0.1}, {"total", 10.0}};
+  }
+  report.history[2].losses.insert(report.history[2].losses.begin(), {"pseudo", 1.0});
+  const auto html = [&] { return html_report(report).html(); };
+  CHECK(contains(html(), "<h2>Training</h2>"));
+  CHECK(contains(html(), "<title>held out</title>"));
+  // mAP: x 46, 248, 450; y: 50 % at 232, 70 % at 22.
+  CHECK(contains(html(), "d=\"M46.00 232.00L248.00 127.00L450.00 22.00\""));
+  for (const std::string absent :
+       {"weights not averaged",
+        "test, for comparison",
+        "Learning rate",
+        "<h2>Pseudo-labels</h2>"}) {
+    CHECK(!contains(html(), absent));
+  }
+  // The total first; a term that begins later is a dot in the last epoch.
+  const std::string page = html();
+  CHECK(page.find("<title>total</title>") < page.find("<title>distillation</title>"));
+  CHECK(contains(page, "<title>pseudo</title></path><circle cx=\"450.00\""));
+
+  report.history[1].held_out_mAP_raw = 0.4;
+  report.history[1].test_mAP = 0.45;
+  report.history[1].learning_rate = 1e-3;
+  report.history[2].pseudo_labels.emplace().coverage = 0.25;
+  for (const std::string present :
+       {"<title>held out, weights not averaged</title>",
+        "<title>test, for comparison</title>",
+        "Learning rate at each epoch&#39;s end",
+        "<h2>Pseudo-labels</h2>",
+        "<title>coverage</title>"}) {
+    CHECK(contains(html(), present));
+  }
+  CHECK(!contains(html(), "<title>precision, present</title>"));  // no value at all
 }

@@ -38,6 +38,7 @@ struct LineChart {
   std::string y_label;
   std::vector<Series> series;
   bool y_in_percent = false;  ///< `y` holds fractions, to be shown times 100
+  bool y_in_log = false;      ///< a logarithmic axis; `y` of 0 or less leaves a gap
 };
 
 /// One bar of a bar chart.

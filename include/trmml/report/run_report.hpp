@@ -1,8 +1,8 @@
 #pragma once
 
 #include "trmml/evaluation/multilabel_metrics.hpp"
-#include "trmml/evaluation/pseudo_label_quality.hpp"
 #include "trmml/report/html_report.hpp"
+#include "trmml/report/metrics_log.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -13,12 +13,6 @@
 #include <vector>
 
 namespace trmml::report {
-
-/// The quality of the pseudo-labels in one epoch.
-struct PseudoLabelRecord {
-  std::int64_t epoch = 0;
-  evaluation::PseudoLabelQuality quality;
-};
 
 /// What a run reports, as `report.json` holds it under the same names. Metrics are
 /// fractions in [0, 1]; NaN (nothing to compute it from) is written as null.
@@ -57,7 +51,9 @@ struct RunReport {
   std::string trmml_version;
   std::vector<std::pair<std::string, std::string>> environment;  ///< threads, BLAS, ...
 
-  std::vector<PseudoLabelRecord> pseudo_labels;  ///< an entry an epoch
+  /// What `metrics.jsonl` holds, in order. `report.json` repeats the quality of the
+  /// pseudo-labels only, under "pseudo_labels".
+  std::vector<EpochMetrics> history;
   std::vector<RunReport> rows;  ///< where a program runs several methods: one each
 };
 
@@ -70,8 +66,9 @@ void write_json(const std::filesystem::path& path, const RunReport& report);
 /// A table of methods: a row each of `rows`, the best mAP in bold.
 Table ablation_table(const std::vector<RunReport>& rows);
 
-/// The common part of `report.html`: facts, table of methods, AP per category, quality
-/// of the pseudo-labels. Programs add their curves and pictures and write it.
+/// The common part of `report.html`: facts, table of methods, curves of the training,
+/// AP per category, quality of the pseudo-labels, environment; what a report does not
+/// have is left out. Programs add their pictures and write it.
 ///
 /// Example:
 /// ```

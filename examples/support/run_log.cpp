@@ -1,0 +1,85 @@
+#include "support/run_log.hpp"
+
+#include "trmml/core/device.hpp"
+#include "trmml/io/safetensors.hpp"
+#include "trmml/training/checkpoint.hpp"
+
+#include <fmt/format.h>
+
+namespace program {
+namespace {
+
+// Epochs that the state of the folder has done.
+int64_t epochs_done(const std::filesystem::path& folder) {
+  const std::filesystem::path state = folder / "last.safetensors";
+  const trmml::io::SafetensorsFile file = trmml::io::read_safetensors(state);
+  return trmml::training::state_number(file.metadata, "epoch", state);
+}
+
+}  // namespace
+
+trmml::report::EpochMetrics epoch_metrics(
+    const trmml::training::EpochReport& epoch,
+    std::optional<trmml::evaluation::PseudoLabelQuality> pseudo_labels) {
+  trmml::report::EpochMetrics metrics;
+  metrics.epoch = epoch.epoch;
+  metrics.held_out_mAP = epoch.held_out_mAP;
+  metrics.held_out_mAP_raw = epoch.held_out_mAP_raw;
+  metrics.learning_rate = epoch.learning_rate;
+  metrics.seconds = epoch.seconds;
+  metrics.losses = epoch.losses;
+  metrics.pseudo_labels = pseudo_labels;
+  return metrics;
+}
+
+RunLog::RunLog(const std::filesystem::path& folder, bool resume)
+    : RunLog(
+          folder,
+          resume ? std::optional<int64_t>(epochs_done(folder)) : std::nullopt) {}
+
+RunLog::RunLog(const std::filesystem::path& folder, std::optional<int64_t> resume_epoch)
+    : metrics_(folder / "metrics.jsonl", resume_epoch),
+      // A run that begins anew drops what another one has left in the folder.
+      events_(folder, {.purge_step = resume_epoch.value_or(0), .clock = {}}) {}
+
+void RunLog::options(std::string_view options) {
+  events_.text("config.toml", fmt::format("```toml\n{}\n```", options), 0);
+}
+
+void RunLog::epoch(const trmml::report::EpochMetrics& metrics) {
+  metrics_.append(metrics);
+  const auto add = [&](const std::string& tag, double value) {
+    events_.scalar(tag, value, metrics.epoch);
+  };
+  add("mAP/held_out", metrics.held_out_mAP);
+  add("mAP/held_out_raw", metrics.held_out_mAP_raw);
+  if (metrics.test_mAP) {
+    add("mAP/test", *metrics.test_mAP);
+  }
+  for (const auto& [name, value] : metrics.losses) {
+    add("loss/" + name, value);
+  }
+  if (metrics.pseudo_labels) {
+    add("pseudo_labels/positive_precision", metrics.pseudo_labels->positive_precision);
+    add("pseudo_labels/positive_recall", metrics.pseudo_labels->positive_recall);
+    add("pseudo_labels/negative_precision", metrics.pseudo_labels->negative_precision);
+    add("pseudo_labels/negative_recall", metrics.pseudo_labels->negative_recall);
+    add("pseudo_labels/coverage", metrics.pseudo_labels->coverage);
+  }
+  add("training/learning_rate", metrics.learning_rate);
+  add("training/seconds", metrics.seconds);
+}
+
+std::vector<std::pair<std::string, std::string>> environment() {
+  return {
+      {"threads", std::to_string(at::get_num_threads())},
+      {"BLAS", trmml::blas_name()},
+#ifdef __clang__
+      {"compiler", __VERSION__},
+#else
+      {"compiler", "g++ " __VERSION__},
+#endif
+      {"git revision", std::string(git_revision())}};
+}
+
+}  // namespace program

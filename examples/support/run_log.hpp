@@ -1,0 +1,55 @@
+#pragma once
+
+#include "trmml/report/event_log.hpp"
+#include "trmml/report/metrics_log.hpp"
+#include "trmml/training/trainer.hpp"
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+// What a training program writes into its folder while it runs, and on what it runs.
+
+namespace program {
+
+/// The numbers of an epoch, with the quality of its pseudo-labels if it had any.
+trmml::report::EpochMetrics epoch_metrics(
+    const trmml::training::EpochReport& epoch,
+    std::optional<trmml::evaluation::PseudoLabelQuality> pseudo_labels);
+
+/// Writes `metrics.jsonl` and TensorBoard's event files, a step an epoch.
+class RunLog {
+ public:
+  /// With `resume`, goes on behind the epochs that the state `last.safetensors` in
+  /// `folder` has done; what the files hold of later ones is dropped. Throws
+  /// `trmml::CheckpointError` when the state cannot be read.
+  RunLog(const std::filesystem::path& folder, bool resume);
+
+  /// `options` is the text of `config.toml`, shown under TensorBoard's "Text".
+  void options(std::string_view options);
+
+  void epoch(const trmml::report::EpochMetrics& metrics);
+
+  /// Every epoch of the run, those before a break too.
+  const std::vector<trmml::report::EpochMetrics>& history() const {
+    return metrics_.history();
+  }
+
+ private:
+  RunLog(const std::filesystem::path& folder, std::optional<int64_t> resume_epoch);
+
+  trmml::report::MetricsLog metrics_;
+  trmml::report::EventLog events_;
+};
+
+/// Threads, BLAS, compiler and the revision of the sources, for `RunReport`. Call it
+/// after `trmml::set_threads`.
+std::vector<std::pair<std::string, std::string>> environment();
+
+/// `git describe` of the sources that were built; empty outside of a repository.
+std::string_view git_revision();
+
+}  // namespace program
