@@ -71,11 +71,6 @@ at::Tensor make_mask(const Options& options, data::Split& split, std::string& or
   return data::hide_labels(split, options.protocol);
 }
 
-void write_rows(const std::string& path, std::vector<int64_t> rows) {
-  trmml::io::write_npy(
-      path, at::from_blob(rows.data(), {static_cast<int64_t>(rows.size())}, at::kLong));
-}
-
 void make_masks(const Options& options) {
   data::Split split = label_source::read(options.labels);
   const int64_t n = split.table.labels.size(0);
@@ -86,8 +81,10 @@ void make_masks(const Options& options) {
   fmt::print("mask: {}\n", origin);
   label_source::print_counts(mask);
   if (!options.held_out.empty()) {
-    const data::HeldOutRows rows = data::cole_held_out(n);
-    write_rows(options.held_out, rows.held_out);
+    data::HeldOutRows rows = data::cole_held_out(n);
+    const auto size = static_cast<int64_t>(rows.held_out.size());
+    trmml::io::write_npy(
+        options.held_out, at::from_blob(rows.held_out.data(), {size}, at::kLong));
     fmt::print(
         "held out: {} of {} rows, in {}\n", rows.held_out.size(), n, options.held_out);
   }
@@ -113,12 +110,17 @@ int main(int argc, char** argv) {
                        ->check(CLI::IsMember(data::protocol_names()));
   auto& parameters = options.protocol;
   const auto share = CLI::Range(0.0, 1.0);
-  app.add_option("--known-label-proportion", parameters.known_label_proportion, "HCP")
+  app.add_option(
+         "--known-label-proportion",
+         parameters.known_label_proportion,
+         "Share that stays known")
       ->check(share);
-  app.add_option("--positives-left", parameters.positives_left, "SPLC: 0.75 or 0.4");
-  app.add_option("--labels-per-class", parameters.labels_per_class, "CSL: n of each")
+  app.add_option("--positives-left", parameters.positives_left, "SPLC's: 0.75 or 0.4");
+  app.add_option(
+         "--labels-per-class", parameters.labels_per_class, "n present, n absent")
       ->check(CLI::NonNegativeNumber);
-  app.add_option("--removal-rate", parameters.removal_rate, "CSL")->check(share);
+  app.add_option("--removal-rate", parameters.removal_rate, "Share hidden")
+      ->check(share);
   app.add_option(
       "--seed", parameters.seed, "Default: 1200 for single-positive, else 0");
   app.add_option("--salient", options.salient, ".npy [N]: category, -1 for none");
