@@ -1,8 +1,6 @@
 // Hides labels by a protocol, or converts the mask of another project.
 //
-//   make_masks --labels F --protocol known-label-proportion --known-label-proportion
-//   0.1
-//              --out mask.npy
+//   make_masks --labels F --protocol single-positive --out mask.npy
 //   make_masks --labels F --import partial_label_0.10.pt --code dualcoop --out mask.csv
 //
 // --labels is a complete matrix [N, C]: .csv (a column a category), .npy or
@@ -63,10 +61,10 @@ at::Tensor make_mask(const Options& options, data::Split& split, std::string& or
   }
   origin = data::describe(options.protocol);
   if (!options.salient.empty()) {
-    const at::Tensor rows = trmml::io::read_npy(options.salient).to(at::kLong);
-    const at::Tensor dense = rows.reshape({-1}).contiguous();
-    split.salient.assign(
-        dense.data_ptr<int64_t>(), dense.data_ptr<int64_t>() + dense.numel());
+    const at::Tensor named =
+        trmml::io::read_npy(options.salient).to(at::kLong).contiguous();
+    const auto* first = named.data_ptr<int64_t>();
+    split.salient.assign(first, first + named.numel());
   }
   return data::hide_labels(split, options.protocol);
 }
@@ -85,8 +83,7 @@ void make_masks(const Options& options) {
     const auto size = static_cast<int64_t>(rows.held_out.size());
     trmml::io::write_npy(
         options.held_out, at::from_blob(rows.held_out.data(), {size}, at::kLong));
-    fmt::print(
-        "held out: {} of {} rows, in {}\n", rows.held_out.size(), n, options.held_out);
+    fmt::print("held out: {} of {} rows, in {}\n", size, n, options.held_out);
   }
   if (fs::path(options.out).extension() == ".npy") {
     trmml::io::write_npy(options.out, mask);
