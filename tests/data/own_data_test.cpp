@@ -253,7 +253,7 @@ TEST_CASE("folder: all faults in one message") {
   const std::string message = error();
   for (const std::string& part :
        {std::string("6 faults"),
-        std::string("a.jpg: picture \"a.png\" has the same text file"),
+        std::string("a.png: picture \"a.jpg\" has the same text file"),
         std::string(
             "a.txt, line 3: expected one of 2 categories, got \"CAT\" (did you mean "
             "\"cat\"?)"),

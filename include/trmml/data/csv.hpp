@@ -26,14 +26,14 @@ struct CsvOptions {
   char separator = ';';
 
   /// Needed when there is a column a category.
-  std::optional<CsvValues> values;
+  std::optional<CsvValues> values = std::nullopt;
 
   /// Text file with the categories, one a line, in the order of the columns of
   /// `labels`. Empty: what the CSV has.
-  std::filesystem::path names_file;
+  std::filesystem::path names_file = {};
 
   /// Folder that the pictures' paths start from. Empty: the one of the CSV.
-  std::filesystem::path pictures;
+  std::filesystem::path pictures = {};
 
   /// Whether each picture must be there; not opened.
   bool check_pictures = false;
