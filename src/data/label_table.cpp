@@ -6,37 +6,23 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <set>
 
+#include "../io/quoted.hpp"
+#include "close_match.hpp"
+
 namespace trmml::data {
-namespace {
-
-std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) {
-    return static_cast<char>(std::tolower(c));
-  });
-  return text;
-}
-
-}  // namespace
 
 int64_t LabelTable::index_of(const std::string& classname) const {
   const auto found = std::find(classnames.begin(), classnames.end(), classname);
   if (found != classnames.end()) {
     return found - classnames.begin();
   }
-  std::string hint;
-  for (const auto& name : classnames) {
-    if (lower(name).find(lower(classname)) != std::string::npos) {
-      hint += (hint.empty() ? "did you mean \"" : "\" or \"") + name;
-    }
-  }
   throw DataError(fmt::format(
-      "LabelTable: expected one of {} categories, got \"{}\"{}",
+      "LabelTable: expected one of {} categories, got {}{}",
       classnames.size(),
-      classname,
-      hint.empty() ? "" : " (" + hint + "\"?)"));
+      io::in_quotes(classname),
+      close_match(classname, classnames)));
 }
 
 void LabelTable::validate() const {

@@ -1,0 +1,27 @@
+#pragma once
+
+#include "trmml/data/faults.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace trmml::data {
+
+/// Calls `use(fields, line)` for each record of CSV (RFC 4180) in `text`, the content
+/// of `file`; `line` is where it begins, counted from 1. Private to src/data.
+///
+/// Fields are separated by commas. One that begins with a quote may hold commas, line
+/// ends and, doubled, quotes. Blanks and tabs around a field are not part of it. Empty
+/// lines are no records. A record that breaks these rules is a fault and left out.
+void for_each_record(
+    std::string_view text,
+    const std::filesystem::path& file,
+    Faults& faults,
+    const std::function<void(const std::vector<std::string>& fields, int64_t line)>&
+        use);
+
+}  // namespace trmml::data

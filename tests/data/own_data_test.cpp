@@ -1,0 +1,270 @@
+#include "reference/own_data.hpp"
+
+#include "trmml/data/csv.hpp"
+#include "trmml/data/folder.hpp"
+
+#include <ATen/ATen.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/errors.hpp"
+#include "support/temporary_folder.hpp"
+
+using namespace trmml::data;
+using support::contains;
+using support::message_of;
+
+namespace {
+
+namespace fs = std::filesystem;
+using Names = std::vector<std::string>;
+
+// A row of labels as "+", "-" and "0" for unknown.
+Names rows_of(const Split& split) {
+  Names rows;
+  for (int64_t i = 0; i < split.table.labels.size(0); ++i) {
+    std::string row;
+    for (int64_t c = 0; c < split.table.labels.size(1); ++c) {
+      row += "-0+"[split.table.labels[i][c].item<int>() + 1];
+    }
+    rows.push_back(row);
+  }
+  return rows;
+}
+
+struct CsvFile {
+  Split read(const std::string& text, const CsvOptions& options = {}) const {
+    support::write_bytes(file, text);
+    return read_csv(file, options);
+  }
+  std::string error(const std::string& text, const CsvOptions& options = {}) const {
+    return message_of([&] { read(text, options); });
+  }
+  fs::path write(const char* name, const std::string& text) const {
+    support::write_bytes(folder / name, text);
+    return folder / name;
+  }
+
+  support::TemporaryFolder folder;
+  fs::path file = folder / "labels.csv";
+};
+
+}  // namespace
+
+// --------------------------------------------------------------------------------- CSV
+
+TEST_CASE("CSV: lists of labels, equal to Python's csv module") {
+  const CsvFile csv;
+  const Split split = csv.read(reference::own_data::kCsv);
+  CHECK(split.name == "labels.csv");
+  CHECK(split.root == csv.folder.path());
+  CHECK(split.table.images == reference::own_data::kImages);
+  CHECK(split.table.classnames == reference::own_data::kNames);
+  CHECK(rows_of(split) == reference::own_data::kRows);
+}
+
+TEST_CASE("CSV: columns in any order, another separator, BOM, no line end") {
+  const CsvFile csv;
+  const Split split = csv.read(
+      "\xef\xbb\xbf"
+      "labels , image\ntraffic_light|cat,x/a.png\n,b.png",
+      {.separator = '|'});
+  CHECK(split.table.images == Names{"x/a.png", "b.png"});
+  CHECK(split.table.classnames == Names{"cat", "traffic_light"});
+  CHECK(split.names_for_clip == Names{"cat", "traffic light"});
+  CHECK(rows_of(split) == Names{"++", "--"});
+}
+
+TEST_CASE("CSV: a column a category, in three codes") {
+  const CsvFile csv;
+  const std::string text = "image,dog,cat\na.jpg,+1,0\nb.jpg,-1,1\n";
+  const Split ours = csv.read(text, {.values = CsvValues::kPlusMinusZero});
+  CHECK(ours.table.classnames == Names{"dog", "cat"});
+  CHECK(rows_of(ours) == Names{"+0", "-+"});
+  CHECK(
+      rows_of(csv.read(text, {.values = CsvValues::kOneZeroMinus})) ==
+      Names{"+-", "0+"});
+  CHECK(
+      rows_of(csv.read("image,a\nx,1\ny,0\n", {.values = CsvValues::kOneZero})) ==
+      Names{"+", "-"});
+  CHECK(contains(
+      csv.error(text, {.values = CsvValues::kOneZero}),
+      "line 3: expected 1 or 0 in column \"dog\", got \"-1\""));
+  CHECK(contains(
+      csv.error("image,dog\na.jpg,\nb.jpg,1.0\n", {.values = CsvValues::kOneZeroMinus}),
+      "line 2: expected 1, 0 or -1 in column \"dog\", got \"\""));
+  CHECK(contains(csv.error(text), "expected `values` for the columns of categories"));
+}
+
+TEST_CASE("CSV: categories and their order from a file") {
+  const CsvFile csv;
+  const fs::path names = csv.write("names.txt", "zebra\r\n\r\ncat\r\ndog");
+  const Split split =
+      csv.read("image,labels\na.jpg,cat\nb.jpg,\n", {.names_file = names});
+  CHECK(split.table.classnames == Names{"zebra", "cat", "dog"});
+  CHECK(rows_of(split) == Names{"-+-", "---"});
+  CHECK(contains(
+      csv.error("image,labels\na.jpg,cat;Dogg\n", {.names_file = names}),
+      "line 2: expected one of 3 categories, got \"Dogg\" (did you mean \"dog\"?)"));
+  const CsvOptions columns{.values = CsvValues::kOneZero, .names_file = names};
+  CHECK(
+      rows_of(csv.read("dog,image,cat,zebra\n1,a.jpg,1,0\n", columns)) == Names{"-++"});
+  const std::string message = csv.error("image,cat,dogs\na.jpg,1,0\n", columns);
+  CHECK(contains(message, "got \"dogs\" (did you mean \"dog\"?)"));
+  CHECK(contains(message, "expected a column \"zebra\", got none"));
+  csv.write("names.txt", "cat\ndog\ncat\n");
+  CHECK(contains(
+      csv.error("image,labels\na.jpg,cat\n", {.names_file = names}),
+      "line 3: category \"cat\" is in line 1 already"));
+  csv.write("names.txt", "\n");
+  CHECK(contains(
+      csv.error("image,labels\na.jpg,cat\n", {.names_file = names}),
+      "expected a category a line, got none"));
+  CHECK(contains(
+      csv.error("image,labels\na.jpg,cat\n", {.names_file = csv.folder / "none"}),
+      "none: cannot be read"));
+}
+
+TEST_CASE("CSV: faults of the header") {
+  const CsvFile csv;
+  CHECK(contains(csv.error(""), "got an empty file"));
+  CHECK(contains(csv.error("image,labels\n"), "expected a picture a line, got none"));
+  CHECK(contains(
+      csv.error("a.jpg,cat\n"),
+      "line 1: expected a header with a column \"image\", got \"a.jpg,cat\""));
+  CHECK(contains(
+      csv.error("image;labels\na.jpg;cat\n"), "(columns are separated by commas)"));
+  CHECK(contains(csv.error("image\na.jpg\n"), "expected a column \"labels\""));
+  CHECK(contains(csv.error("image,labels,cat\n"), "expected no other columns"));
+  CHECK(
+      contains(csv.error("image,labels,labels\n"), "column \"labels\" is there twice"));
+  CHECK(contains(csv.error("image,,labels\n"), "got an empty one"));
+  CHECK(contains(csv.error("image,labels\na.jpg,\n"), "names_file can name them"));
+}
+
+TEST_CASE("CSV: all faults of the rows, with their lines") {
+  const CsvFile csv;
+  const std::string message = csv.error(
+      "image,labels\n"     // 1
+      "a.jpg,cat;cat\n"    // 2
+      "a.jpg,dog\n"        // 3
+      "/etc/passwd,dog\n"  // 4
+      "../x.jpg,dog\n"     // 5
+      "b.jpg\n"            // 6
+      "c.jpg,\"cat\n"      // 7, to the quote of line 8
+      "dog\" x\n"          // 8
+      "d.jpg,c\"a\"t\n"    // 9
+      "e.jpg,cat;;dog\n"   // 10
+      "f.jpg,cat|dog\n"    // 11
+      ",cat\n"             // 12
+      "g.jpg,\"cat\n");    // 13
+  for (const std::string& part : {
+           std::string("11 faults"),
+           std::string("line 2: category \"cat\" is there twice for one picture"),
+           std::string("line 3: picture \"a.jpg\" is in line 2 already"),
+           std::string("line 4: expected a picture inside of the folder"),
+           std::string("line 5: expected a picture inside of the folder"),
+           std::string("line 6: expected 2 fields, got 1"),
+           std::string(
+               "line 7: expected a comma or the end of the line after a closing"),
+           std::string("line 9: expected quotes around all of a field"),
+           std::string("line 10: expected a category, got an empty name"),
+           std::string("line 11: expected labels separated by ';', got \"cat|dog\""),
+           std::string("line 12: expected a picture inside of the folder"),
+           std::string("line 13: expected a closing quote, got the end of the file"),
+       }) {
+    CAPTURE(part, message);
+    CHECK(contains(message, part));
+  }
+}
+
+TEST_CASE("CSV: encodings, options and pictures") {
+  const CsvFile csv;
+  CHECK(contains(
+      csv.error("image,labels\na.jpg,caf\xe9\n"), "line 2: expected UTF-8, got"));
+  CHECK(contains(csv.error(std::string("\xff\xfei\0", 4)), "got UTF-16"));
+  CHECK(
+      csv.error("image,labels\na.jpg,cat\n", {.separator = ','}) ==
+      "read_csv: expected ';' or '|' between labels, got ','");
+  CHECK(contains(
+      message_of([&] { read_csv(csv.folder / "none.csv"); }),
+      "none.csv: cannot be read"));
+  const std::string text = "image,labels\na.jpg,cat\n";
+  CHECK(contains(
+      csv.error(text, {.check_pictures = true}), "line 2: there is no picture"));
+  fs::create_directory(csv.folder / "photos");
+  csv.write("photos/a.jpg", "not opened");
+  const Split split =
+      csv.read(text, {.pictures = csv.folder / "photos", .check_pictures = true});
+  CHECK(split.root == csv.folder / "photos");
+}
+
+// ------------------------------------------------------------------------------ folder
+
+TEST_CASE("folder: a text file a picture") {
+  const support::TemporaryFolder folder;
+  fs::create_directory(folder / "sub");
+  const auto write = [&](const char* name, const std::string& text) {
+    support::write_bytes(folder / name, text);
+  };
+  write("b.jpg", "not opened");
+  write("b.txt", "zebra\r\n cat \r\n\r\n");
+  write("sub/a.PNG", "");
+  write("sub/a.txt", "");
+  write("sub/v1.2.jpeg", "");
+  write("sub/v1.2.txt", "fire_truck");
+  write("notes.txt", "no picture of this name");
+  const Split found = read_folder(folder.path());
+  CHECK(found.table.images == Names{"b.jpg", "sub/a.PNG", "sub/v1.2.jpeg"});
+  CHECK(found.table.classnames == Names{"cat", "fire_truck", "zebra"});
+  CHECK(found.names_for_clip == Names{"cat", "fire truck", "zebra"});
+  CHECK(rows_of(found) == Names{"+-+", "---", "-+-"});
+  CHECK(found.root == folder.path());
+
+  write("classes.txt", "zebra\nfire_truck\ncat\nunicorn\n");
+  const Split named = read_folder(folder.path());
+  CHECK(named.table.classnames == Names{"zebra", "fire_truck", "cat", "unicorn"});
+  CHECK(rows_of(named) == Names{"+-+-", "----", "-+--"});
+}
+
+TEST_CASE("folder: all faults in one message") {
+  const support::TemporaryFolder folder;
+  const auto write = [&](const char* name, const std::string& text) {
+    support::write_bytes(folder / name, text);
+  };
+  const auto error = [&] { return message_of([&] { read_folder(folder.path()); }); };
+  CHECK(contains(error(), "expected pictures, got none"));
+  write("a.jpg", "");
+  write("a.txt", "");
+  CHECK(contains(error(), "(classes.txt can name them)"));
+  write("classes.txt", "cat\ncat\n");
+  CHECK(contains(error(), "line 2: category \"cat\" is in line 1 already"));
+
+  write("classes.txt", "cat\ndog\n");
+  write("a.txt", "cat\n\nCAT\ncat\n");
+  write("a.png", "");
+  write("b.jpg", "");
+  write("classes.jpg", "");
+  write("d.jpg", "");
+  write("d.txt", "caf\xe9");
+  const std::string message = error();
+  for (const std::string& part :
+       {std::string("6 faults"),
+        std::string("a.png: picture \"a.jpg\" has the same text file"),
+        std::string(
+            "a.txt, line 3: expected one of 2 categories, got \"CAT\" (did you mean "
+            "\"cat\"?)"),
+        std::string("a.txt, line 4: category \"cat\" is there twice"),
+        std::string("b.txt: expected the categories of \"b.jpg\", got no file"),
+        std::string("classes.jpg: classes.txt holds the categories"),
+        std::string("d.txt, line 1: expected UTF-8")}) {
+    CAPTURE(part, message);
+    CHECK(contains(message, part));
+  }
+  CHECK(contains(
+      message_of([&] { read_folder(folder / "none"); }),
+      "expected a folder of pictures"));
+}
