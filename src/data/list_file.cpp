@@ -60,7 +60,7 @@ std::string line_of(std::size_t entry) {
 
 void check_unique(
     const std::filesystem::path& path,
-    const std::vector<std::string>& entries,
+    std::vector<std::string>& entries,
     Faults& faults) {
   std::unordered_map<std::string_view, std::size_t> first;
   first.reserve(entries.size());
@@ -77,13 +77,14 @@ void check_unique(
               "{} stands in {} already",
               io::in_quotes(entries[i]),
               line_of(seen->second)));
+      entries[i].clear();
     }
   }
 }
 
 void check_inside(
     const std::filesystem::path& path,
-    const std::vector<std::string>& entries,
+    std::vector<std::string>& entries,
     Faults& faults) {
   for (std::size_t i = 0; i < entries.size(); ++i) {
     if (!entries[i].empty() && !stays_inside(entries[i])) {
@@ -93,6 +94,7 @@ void check_inside(
           fmt::format(
               "expected a path below the data set's folder, with '/', got {}",
               io::in_quotes(entries[i])));
+      entries[i].clear();
     }
   }
 }

@@ -27,16 +27,18 @@ std::vector<std::string> read_list(const std::filesystem::path& path, Faults& fa
 /// Where entry i of a list stands: "line 3" for 2.
 std::string line_of(std::size_t entry);
 
-/// A fault for each entry that an earlier line holds, too; empty ones do not count.
+/// A fault for each entry that an earlier line holds, too; it is emptied. Empty entries
+/// do not count.
 void check_unique(
     const std::filesystem::path& path,
-    const std::vector<std::string>& entries,
+    std::vector<std::string>& entries,
     Faults& faults);
 
-/// A fault for each entry that `stays_inside` refuses; empty ones do not count.
+/// A fault for each entry that `stays_inside` refuses; it is emptied. Empty entries do
+/// not count.
 void check_inside(
     const std::filesystem::path& path,
-    const std::vector<std::string>& entries,
+    std::vector<std::string>& entries,
     Faults& faults);
 
 }  // namespace trmml::data

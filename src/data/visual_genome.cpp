@@ -155,7 +155,7 @@ Split read_visual_genome(const VisualGenomeOptions& options, VisualGenomePart pa
   split.root = options.root();
   split.table.classnames = read_names(names, options, faults);
   split.names_for_clip = split.table.classnames;
-  const std::vector<std::string> pictures = read_list(list, faults);
+  std::vector<std::string> pictures = read_list(list, faults);
   check_inside(list, pictures, faults);
   check_unique(list, pictures, faults);
   const Index index = read_index(lists.index, options, faults);
