@@ -1,11 +1,11 @@
-#include "data/json_text.hpp"
+#include "json_text.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cstddef>
 
-#include "io/quoted.hpp"
+#include "../io/quoted.hpp"
 
 namespace trmml::data::json {
 namespace {
@@ -67,7 +67,12 @@ std::size_t end_of_element(std::string_view text, std::size_t begin) {
 }  // namespace
 
 std::string damaged(simdjson::error_code error) {
-  return fmt::format("no valid JSON: {}", simdjson::error_message(error));
+  std::string_view message = simdjson::error_message(error);
+  const std::size_t name = message.find(": ");  // "TAPE_ERROR", in some versions
+  if (name < message.find(' ')) {
+    message.remove_prefix(name + 2);
+  }
+  return fmt::format("no valid JSON: {}", message);
 }
 
 std::string kind_of(Value& value) {

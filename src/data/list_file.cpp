@@ -1,4 +1,4 @@
-#include "data/list_file.hpp"
+#include "list_file.hpp"
 
 #include "trmml/core/error.hpp"
 
@@ -7,8 +7,8 @@
 #include <string_view>
 #include <unordered_map>
 
-#include "data/text_file.hpp"
-#include "io/quoted.hpp"
+#include "../io/quoted.hpp"
+#include "text_file.hpp"
 
 namespace trmml::data {
 

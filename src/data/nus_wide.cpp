@@ -10,10 +10,10 @@
 #include <algorithm>
 #include <system_error>
 
-#include "data/list_file.hpp"
-#include "data/nus_wide_lists.hpp"
-#include "data/text_file.hpp"
-#include "io/quoted.hpp"
+#include "../io/quoted.hpp"
+#include "list_file.hpp"
+#include "nus_wide_lists.hpp"
+#include "text_file.hpp"
 
 namespace trmml::data {
 namespace fs = std::filesystem;

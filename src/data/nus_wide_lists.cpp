@@ -1,4 +1,4 @@
-#include "data/nus_wide_lists.hpp"
+#include "nus_wide_lists.hpp"
 
 #include <fmt/format.h>
 
@@ -7,9 +7,9 @@
 #include <stdexcept>
 #include <unordered_map>
 
-#include "data/list_file.hpp"
-#include "data/text_file.hpp"
-#include "io/quoted.hpp"
+#include "../io/quoted.hpp"
+#include "list_file.hpp"
+#include "text_file.hpp"
 
 namespace trmml::data {
 namespace fs = std::filesystem;

@@ -13,10 +13,10 @@
 #include <random>
 #include <unordered_map>
 
-#include "data/json_text.hpp"
-#include "data/list_file.hpp"
-#include "data/visual_genome_files.hpp"
-#include "io/quoted.hpp"
+#include "../io/quoted.hpp"
+#include "json_text.hpp"
+#include "list_file.hpp"
+#include "visual_genome_files.hpp"
 
 namespace trmml::data {
 namespace fs = std::filesystem;

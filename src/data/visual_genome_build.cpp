@@ -14,8 +14,8 @@
 #include <random>
 #include <unordered_map>
 
-#include "data/list_file.hpp"
-#include "data/visual_genome_files.hpp"
+#include "list_file.hpp"
+#include "visual_genome_files.hpp"
 
 namespace trmml::data {
 namespace fs = std::filesystem;

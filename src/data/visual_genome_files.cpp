@@ -1,4 +1,4 @@
-#include "data/visual_genome_files.hpp"
+#include "visual_genome_files.hpp"
 
 #include "trmml/core/error.hpp"
 
@@ -7,8 +7,8 @@
 #include <optional>
 #include <system_error>
 
-#include "data/json_text.hpp"
-#include "data/list_file.hpp"
+#include "json_text.hpp"
+#include "list_file.hpp"
 
 namespace trmml::data {
 namespace fs = std::filesystem;

@@ -162,7 +162,7 @@ TEST_CASE("VG-200: everything that is wrong with the labels is told") {
               "1.jpg": [0], "2.jpg": 5, "3.jpg": ["1"], "4.jpg": [1, 2, 1],
               "5.jpg": [1.5], "6.jpg": [null], "8.jpg": {"0": 1}, "9.jpg": [[0]],
               "10.jpg": true, "11.jpg": [2]})") ==
-      "VG-3: 11 faults\n  " + file +
+      "VG-3: 12 faults\n  " + file +
           ", \"1.jpg\": expected a category from 0 to 2, got 3\n  " + file +
           ", \"7.jpg\": expected a category from 0 to 2, got -1\n  " + file +
           ", \"30.jpg\": expected a category from 0 to 2, got 99999999999999999999\n "
@@ -310,11 +310,11 @@ TEST_CASE("Visual Genome: what cannot be built") {
   FOLDER/objects.json, image 9: expected "names" of every object, got none
   FOLDER/objects.json, image 10: expected an array of names, got a string
   FOLDER/objects.json, image 11: expected an array of objects, got an object
-  FOLDER/objects.json, image 12: no valid JSON: TAPE_ERROR: The JSON document has an improper structure: missing or superfluous commas, braces, missing keys, etc.
+  FOLDER/objects.json, image 12: no valid JSON: The JSON document has an improper structure: missing or superfluous commas, braces, missing keys, etc.
   FOLDER/objects.json, image 13: expected an object, got "12"
   FOLDER/objects.json, image 14: expected the number of a picture, got 99999999999999999999
-  FOLDER/objects.json, image 15: no valid JSON: EMPTY: no JSON found
-  FOLDER/objects.json, byte 903: expected the end behind the array, got "]")");
+  FOLDER/objects.json, image 15: no valid JSON: no JSON found
+  FOLDER/objects.json, byte 751: expected the end behind the array, got "]")");
   // Cut anywhere, the text is refused.
   for (std::size_t length = 0; length < two.size(); ++length) {
     INFO(length);
