@@ -1,0 +1,54 @@
+#pragma once
+
+#include "trmml/core/error.hpp"
+#include "trmml/data/split.hpp"
+
+#include <c10/util/Exception.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+namespace support {
+
+/// "PICTURE: 0 4" a line: the indices of what is present. Everything else must be
+/// absent: an entry that is unknown prints as "?".
+inline std::string present(const trmml::data::Split& split) {
+  std::string text;
+  const auto* entry = split.table.labels.data_ptr<int8_t>();
+  for (const std::string& image : split.table.images) {
+    text += image + ":";
+    std::string blank = " ";
+    for (std::size_t c = 0; c < split.table.classnames.size(); ++c, ++entry) {
+      if (*entry == 1) {
+        text += " " + std::to_string(c);
+        blank.clear();
+      } else if (*entry != -1) {
+        text += " ?";
+      }
+    }
+    text += blank + "\n";
+  }
+  return text;
+}
+
+/// What a call complains about, with "FOLDER" for the path of `folder`; "" for nothing.
+template <typename Call>
+std::string complaint(const std::filesystem::path& folder, Call&& call) {
+  std::string text;
+  try {
+    call();
+  } catch (const c10::Error& error) {
+    text = error.what_without_backtrace();
+  } catch (const trmml::Error& error) {
+    text = error.what();
+  }
+  const std::string path = folder.string();
+  for (std::size_t at = text.find(path); at != std::string::npos;
+       at = text.find(path)) {
+    text.replace(at, path.size(), "FOLDER");
+  }
+  return text;
+}
+
+}  // namespace support
