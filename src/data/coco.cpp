@@ -91,7 +91,7 @@ std::unordered_map<Key, size_t> index_by(
           file,
           fmt::format("{} {}", kind, items[i].index),
           fmt::format(
-              "expected an \"{}\" of its own, got {} of {} {}",
+              "expected a unique \"{}\", got {} as in {} {}",
               key,
               show(first->first),
               kind,

@@ -12,7 +12,7 @@
 namespace trmml::data {
 
 /// A JSON file whose values are read where they stand: the text and an index of its
-/// structure are in memory, a tree is not (about 2.2 bytes a byte of COCO's files).
+/// structure are in memory, a tree is not (2.7 bytes a byte of COCO's files).
 class JsonFile {
  public:
   /// Reads the text. Throws `DataError` when it cannot be read, is empty, UTF-16, or

@@ -305,7 +305,7 @@ TEST_CASE("faults of images have their place", "[coco]") {
 
   CHECK(
       one("1") ==
-      "own.json: own.json, image 1: expected an \"id\" of its own, got 1 of image 0");
+      "own.json: own.json, image 1: expected a unique \"id\", got 1 as in image 0");
   CHECK(
       error_of_images(
           R"([{"id": 1, "file_name": "a"}, {"id": 2, "file_name": "a"}])") ==

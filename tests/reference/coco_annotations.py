@@ -92,7 +92,7 @@ def main():
     parser.add_argument("--annotations", type=int, default=604_907)
     parser.add_argument("--crowds", type=int, default=7_000)
     parser.add_argument("--categories", type=int, default=len(CATEGORIES))
-    parser.add_argument("--points", type=int, default=16, help="of a polygon, on average")
+    parser.add_argument("--points", type=float, default=16.6, help="of a polygon, on average")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     with open(options.out, "w") as out:

@@ -13,11 +13,10 @@ namespace trmml::data {
 
 enum class CocoPart { kTrain, kVal };
 
-/// Which pictures become rows.
+/// Which pictures become rows. Beside each: whose code does so (docs/data/coco.md).
 enum class CocoImages {
   kAll,        ///< every one of "images": HCP, Query2Label
-  kAnnotated,  ///< those with an annotation: DualCoOp, ASL, SPLC, SCPNet, CSL, Cole et
-               ///< al.
+  kAnnotated,  ///< those with an annotation: DualCoOp, ASL, SPLC, SCPNet, CSL, Cole
 };
 
 /// The order of rows, on which masks of missing labels depend.
@@ -25,7 +24,7 @@ enum class CocoOrder {
   kImages,       ///< of the "images" array: HCP
   kAnnotations,  ///< of first mention in "annotations", then the others as in "images":
                  ///< DualCoOp, ASL, CSL
-  kIdAsText,     ///< image ids sorted as text, "10" before "9": Cole et al.
+  kIdAsText,     ///< image ids sorted as text, "10" before "9": Cole
 };
 
 /// Options for `read_coco`.
