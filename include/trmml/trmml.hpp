@@ -12,6 +12,8 @@
 #include "trmml/core/device.hpp"
 #include "trmml/core/error.hpp"
 #include "trmml/core/random.hpp"
+#include "trmml/data/category_names.hpp"
+#include "trmml/data/coco.hpp"
 #include "trmml/data/image.hpp"
 #include "trmml/data/label_table.hpp"
 #include "trmml/data/loader.hpp"
