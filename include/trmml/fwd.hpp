@@ -36,6 +36,7 @@ struct LoadedClip;
 
 namespace data {
 struct Batch;
+struct Image;
 struct LabelTable;
 struct LoaderOptions;
 struct Sample;
@@ -43,6 +44,7 @@ struct Scene;
 struct SceneSet;
 class Dataset;
 class FashionMnist;
+class ImageDataset;
 class Loader;
 class SceneDataset;
 class SceneGenerator;

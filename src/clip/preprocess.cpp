@@ -3,7 +3,6 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
-#include <cstddef>
 
 namespace trmml::clip {
 
@@ -62,22 +61,11 @@ data::Image fit_image(const data::Image& image, const PreprocessOptions& options
 at::Tensor to_tensor(const data::Image& image, const PreprocessOptions& options) {
   check(options);
   data::check_image(image, "to_tensor");
-  const int64_t height = image.height;
-  const int64_t width = image.width;
-  at::Tensor pixels = at::empty({3, height, width}, at::kFloat);
-  const auto n = static_cast<std::size_t>(height * width);
-  for (std::size_t c = 0; c < 3; ++c) {
-    float values[256];
-    for (int x = 0; x < 256; ++x) {
-      const float share = static_cast<float>(x) / 255.0F;
-      values[x] = (share - options.mean()[c]) / options.std()[c];
-    }
-    float* out = pixels.data_ptr<float>() + c * n;
-    const std::uint8_t* in = image.rgb.data() + c;
-    for (std::size_t i = 0; i < n; ++i) {
-      out[i] = values[in[3 * i]];
-    }
-  }
+  at::Tensor pixels = at::empty({3, image.height, image.width}, at::kFloat);
+  data::to_planes(
+      image,
+      data::normalize_tables(options.mean(), options.std()),
+      pixels.data_ptr<float>());
   return pixels;  // [3, H, W]
 }
 

@@ -201,6 +201,15 @@ void check_legacy(
 
 }  // namespace
 
+TEST_CASE("make_engine: seeded by the generator's next output, which it takes") {
+  // 3499211612 is the first output of MT19937 seeded with 5489, 581869302 the second.
+  at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(5489);
+  CHECK(trmml::make_engine(generator) == std::mt19937(3499211612U));
+  CHECK(trmml::make_engine(generator) == std::mt19937(581869302U));
+  at::Generator none;
+  CHECK_THROWS_AS(trmml::make_engine(none), c10::ValueError);
+}
+
 TEST_CASE("legacy random numbers: NumPy's, bit for bit") {
   check_legacy(0, ref::kUniform0, ref::kShuffled0, ref::kIntervals0);
   check_legacy(1200, ref::kUniform1200, ref::kShuffled1200, ref::kIntervals1200);

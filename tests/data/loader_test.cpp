@@ -285,6 +285,53 @@ TEST_CASE("loader: c10 errors and things that are no exceptions arrive as themse
   }
 }
 
+TEST_CASE("loader: unreadable pictures are left out when asked, and nothing else is") {
+  const auto unreadable_if = [](auto is_unreadable) {
+    auto dataset = std::make_shared<Numbers>(23, /*noise=*/true);
+    dataset->on_get = [is_unreadable](int64_t index) {
+      if (is_unreadable(index)) {
+        const std::string path = std::to_string(index) + ".jpg";
+        throw trmml::data::UnreadablePicture(index, path + ": no such file");
+      }
+    };
+    return dataset;
+  };
+  const auto with = [](int64_t workers) {
+    return LoaderOptions(3).workers(workers).seed(9).skip_unreadable(true);
+  };
+  const auto dataset = unreadable_if([](int64_t index) { return index % 3 != 0; });
+  const auto complete = all_batches(numbers(23, LoaderOptions(3).seed(9), true), 1);
+  std::vector<Batch> expected;
+  for (const Batch& batch : complete) {
+    const at::Tensor kept = batch.indices.remainder(3).eq(0).nonzero().view({-1});
+    if (kept.numel() > 0) {
+      const auto rows = [&](const at::Tensor& x) { return x.index_select(0, kept); };
+      expected.push_back({rows(batch.images), rows(batch.labels), rows(batch.indices)});
+    }
+  }
+  REQUIRE(expected.size() < complete.size());
+  for (const int64_t workers : {0, 1, 4}) {
+    const Loader loader(dataset, with(workers));
+    CHECK(same(all_batches(loader, 1), expected));
+    REQUIRE(loader.unreadable().size() == 15);
+    CHECK(loader.unreadable()[0].index == 1);
+    CHECK(loader.unreadable()[14].index == 22);
+    CHECK(loader.unreadable()[14].message == "22.jpg: no such file");
+    all_batches(loader, 2);
+    CHECK(loader.unreadable().size() == 15);
+
+    const Loader none(unreadable_if([](int64_t) { return true; }), with(workers));
+    CHECK(all_batches(none, 0).empty());
+    CHECK(none.unreadable().size() == 23);
+
+    auto wrong = std::make_shared<Numbers>(5);
+    wrong->on_get = [](int64_t) { throw trmml::DataError("labels: no such file"); };
+    const Loader other(wrong, with(workers));
+    CHECK_THROWS_AS(all_batches(other, 0), trmml::DataError);
+    CHECK(other.unreadable().empty());
+  }
+}
+
 TEST_CASE("loader: a loop that is left ends its workers") {
   for (const int64_t workers : {0, 1, 4}) {
     auto dataset = std::make_shared<Numbers>(1000);

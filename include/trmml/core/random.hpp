@@ -2,10 +2,12 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/core/Generator.h>
+#include <c10/util/Exception.h>
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <random>
 #include <string_view>
 #include <utility>
@@ -36,6 +38,16 @@ inline uint64_t derive_seed(uint64_t seed, uint64_t epoch, std::string_view purp
 inline at::Generator
 make_generator(uint64_t seed, uint64_t epoch, std::string_view purpose) {
   return at::make_generator<at::CPUGeneratorImpl>(derive_seed(seed, epoch, purpose));
+}
+
+/// An engine seeded with the next output of a CPU generator, which is thereby shifted:
+/// for code that draws without LibTorch, the same numbers on every machine.
+inline std::mt19937 make_engine(at::Generator& generator) {
+  TORCH_CHECK_VALUE(
+      generator.defined() && generator.device().is_cpu(),
+      "make_engine: expected a generator of the CPU");
+  const std::lock_guard<std::mutex> lock(generator.mutex());
+  return std::mt19937(generator.get<at::CPUGeneratorImpl>()->random());
 }
 
 /// The permutation of 0 .. n-1 that belongs to an epoch: sorted by the outputs of

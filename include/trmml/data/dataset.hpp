@@ -1,9 +1,12 @@
 #pragma once
 
+#include "trmml/core/error.hpp"
+
 #include <ATen/core/Generator.h>
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <string>
 
 namespace trmml::data {
 
@@ -24,6 +27,19 @@ struct Batch {
   int64_t size() const { return indices.size(0); }
 };
 
+/// A picture that cannot be read. The message begins with its path.
+class UnreadablePicture : public DataError {
+ public:
+  UnreadablePicture(int64_t index, const std::string& message)
+      : DataError(message), index_(index) {}
+
+  /// Of the picture in its data set.
+  int64_t index() const { return index_; }
+
+ private:
+  int64_t index_;
+};
+
 /// Pictures that can be reached by their index; what `Loader` makes batches of. Ours.
 ///
 /// Several threads call `get` at once, on one object: it must not change anything that
@@ -31,8 +47,9 @@ struct Batch {
 /// a generator of this picture in this epoch, and from nothing else; then the batches
 /// are the same for any number of threads. It is called without gradients.
 ///
-/// A picture that cannot be read is a `trmml::DataError` with its path; whoever loops
-/// over the loader receives it as it was thrown.
+/// A picture that cannot be read is an `UnreadablePicture`; whoever loops over the
+/// loader receives it as it was thrown, or asks the loader to leave such pictures out
+/// (`LoaderOptions::skip_unreadable`). Other exceptions always arrive.
 /// ```
 /// struct Folder : trmml::data::Dataset {
 ///   int64_t size() const override { return labels.size(0); }

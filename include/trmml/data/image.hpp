@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -15,6 +16,14 @@ struct Image {
   int width = 0;
   int height = 0;
   std::vector<std::uint8_t> rgb;  ///< 3 * width * height bytes
+};
+
+/// A rectangle of whole pixels.
+struct Box {
+  int left = 0;
+  int top = 0;
+  int width = 0;
+  int height = 0;
 };
 
 /// What becomes of a PNG of one channel of 16 bits, whose values do not fit 8.
@@ -144,9 +153,35 @@ Image resize(
     Filter filter = Filter::kBicubic,
     PassOrder order = PassOrder::kPillow13);
 
+/// `resize(crop(image, box), ...)` without the copy between: nothing outside of `box`
+/// is looked at. Throws `std::invalid_argument` also unless `box` is not empty and lies
+/// inside.
+Image resize_box(
+    const Image& image,
+    const Box& box,
+    int width,
+    int height,
+    Filter filter = Filter::kBicubic,
+    PassOrder order = PassOrder::kPillow13);
+
 /// The rectangle of `width` x `height` pixels whose top left corner is at (`left`,
 /// `top`). Throws `std::invalid_argument` unless it is not empty and lies inside.
 Image crop(const Image& image, int left, int top, int width, int height);
+
+/// The bytes channel by channel, [3, height, width], to `planes`.
+void to_planes(const Image& image, std::uint8_t* planes);
+
+/// What every byte of red, green and blue becomes.
+using ByteTables = std::array<std::array<float, 256>, 3>;
+
+/// Channel by channel through tables: planes[c, y, x] = tables[c][byte].
+void to_planes(const Image& image, const ByteTables& tables, float* planes);
+
+/// tables[c][x] = (x / 255 - mean[c]) / std[c], in this order in fp32: torchvision's
+/// `ToTensor` and `Normalize`.
+ByteTables normalize_tables(
+    const std::array<float, 3>& mean,
+    const std::array<float, 3>& std);
 
 /// Throws `std::invalid_argument`, beginning with `where`, unless both sides are
 /// positive and `rgb` has 3 * width * height bytes.

@@ -15,7 +15,10 @@
 #include <cstddef>
 #include <exception>
 #include <iterator>
+#include <map>
 #include <memory>
+#include <mutex>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -40,6 +43,11 @@ struct LoaderOptions {
 
   /// Leave out the last batch where it is smaller.
   TORCH_ARG(bool, drop_last) = false;
+
+  /// Leave out pictures for which `Dataset::get` throws `UnreadablePicture`, instead of
+  /// handing the exception on; `Loader::unreadable` lists them. Their batches are
+  /// smaller, and one that would be empty is left out.
+  TORCH_ARG(bool, skip_unreadable) = false;
 
   /// Put batches into page-locked memory, from which copies to a CUDA device need not
   /// wait. Without such a device it has no effect.
@@ -103,9 +111,37 @@ inline Batch collate(const std::vector<Sample>& samples) {
       at::tensor(at::ArrayRef<int64_t>(indices), at::kLong)};
 }
 
+/// What `Loader` left out.
+struct Unreadable {
+  int64_t index = 0;    ///< of the picture
+  std::string message;  ///< with its path
+};
+
 namespace detail {
 
-/// A batch, or what was thrown instead of it.
+/// Pictures that were left out, in any number of epochs and by any worker.
+class UnreadableList {
+ public:
+  void add(const UnreadablePicture& error) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    messages_.emplace(error.index(), error.what());
+  }
+
+  std::vector<Unreadable> sorted() const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    std::vector<Unreadable> list;
+    for (const auto& [index, message] : messages_) {
+      list.push_back({index, message});
+    }
+    return list;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<int64_t, std::string> messages_;
+};
+
+/// A batch (undefined when all of it was left out), or what was thrown instead of it.
 struct LoadedBatch {
   Batch batch;
   std::exception_ptr error;
@@ -122,9 +158,11 @@ class EpochSource {
 
   EpochSource(
       std::shared_ptr<const Dataset> dataset,
+      std::shared_ptr<UnreadableList> unreadable,
       const LoaderOptions& options,
       uint64_t epoch)
       : dataset_(std::move(dataset)),
+        unreadable_(options.skip_unreadable() ? std::move(unreadable) : nullptr),
         seed_(options.seed()),
         epoch_(epoch),
         pin_memory_(options.pin_memory() && at::globalContext().hasCUDA()) {
@@ -151,7 +189,17 @@ class EpochSource {
     for (const size_t place : places) {
       const int64_t index = order_ ? (*order_)[place] : static_cast<int64_t>(place);
       at::Generator augmentation = augmentation_generator(seed_, epoch_, index);
-      samples.push_back(dataset_->get(index, augmentation));
+      try {
+        samples.push_back(dataset_->get(index, augmentation));
+      } catch (const UnreadablePicture& error) {
+        if (unreadable_ == nullptr) {
+          throw;
+        }
+        unreadable_->add(error);
+      }
+    }
+    if (samples.empty()) {
+      return {};
     }
     Batch batch = collate(samples);
     if (pin_memory_) {
@@ -163,6 +211,7 @@ class EpochSource {
   }
 
   std::shared_ptr<const Dataset> dataset_;
+  std::shared_ptr<UnreadableList> unreadable_;         // null: exceptions are handed on
   std::shared_ptr<const std::vector<int64_t>> order_;  // null: 0, 1, 2, ...
   uint64_t seed_;
   uint64_t epoch_;
@@ -208,7 +257,7 @@ class Loader {
         " (0: no threads)");
   }
 
-  /// Batches of one epoch.
+  /// Batches of one epoch, if no picture is left out.
   int64_t size() const {
     const int64_t n = dataset_->size();
     const int64_t b = options_.batch_size();
@@ -220,12 +269,19 @@ class Loader {
 
   const LoaderOptions& options() const { return options_; }
 
+  /// Pictures that were left out so far, each once, by their index: after a whole epoch
+  /// the same for any number of workers. Empty without `skip_unreadable`. May be called
+  /// while a loop runs.
+  std::vector<Unreadable> unreadable() const { return unreadable_->sorted(); }
+
   /// What to loop over; `epoch` >= 0.
   Epoch epoch(int64_t epoch) const;
 
  private:
   LoaderOptions options_;
   std::shared_ptr<const Dataset> dataset_;
+  std::shared_ptr<detail::UnreadableList> unreadable_ =
+      std::make_shared<detail::UnreadableList>();
 };
 
 /// A running loop: owns its workers.
@@ -243,7 +299,7 @@ class Loader::Iterator {
                 .workers(static_cast<size_t>(options.workers()))
                 .drop_last(options.drop_last()))),
         place_(loader_->begin()) {
-    throw_if_failed();
+    settle();
   }
 
   const Batch& operator*() const { return (*place_).batch; }
@@ -251,7 +307,7 @@ class Loader::Iterator {
 
   Iterator& operator++() {
     ++place_;
-    throw_if_failed();
+    settle();
     return *this;
   }
   void operator++(int) { ++*this; }
@@ -265,9 +321,15 @@ class Loader::Iterator {
       detail::EpochSource,
       torch::data::samplers::SequentialSampler>;
 
-  void throw_if_failed() {
-    if (*this != std::default_sentinel && (*place_).error) {
-      std::rethrow_exception(std::exchange((*place_).error, nullptr));
+  /// To the next batch that is one, from here on; throws what was thrown instead.
+  void settle() {
+    for (; *this != std::default_sentinel; ++place_) {
+      if ((*place_).error) {
+        std::rethrow_exception(std::exchange((*place_).error, nullptr));
+      }
+      if ((*place_).batch.indices.defined()) {
+        return;
+      }
     }
   }
 
@@ -280,11 +342,12 @@ class Loader::Epoch {
  public:
   Epoch(
       std::shared_ptr<const Dataset> dataset,
+      std::shared_ptr<detail::UnreadableList> unreadable,
       const LoaderOptions& options,
       uint64_t epoch)
       : n_(dataset->size()),
         options_(options),
-        source_(std::move(dataset), options, epoch) {}
+        source_(std::move(dataset), std::move(unreadable), options, epoch) {}
 
   Iterator begin() const { return {source_, n_, options_}; }
   std::default_sentinel_t end() const { return {}; }
@@ -297,7 +360,7 @@ class Loader::Epoch {
 
 inline Loader::Epoch Loader::epoch(int64_t epoch) const {
   TORCH_CHECK_VALUE(epoch >= 0, "Loader::epoch: expected epoch >= 0, got ", epoch);
-  return {dataset_, options_, static_cast<uint64_t>(epoch)};
+  return {dataset_, unreadable_, options_, static_cast<uint64_t>(epoch)};
 }
 
 }  // namespace trmml::data
