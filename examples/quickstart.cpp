@@ -14,15 +14,16 @@
 
 #include <filesystem>
 
+#include "support/ablation_table.hpp"
+#include "support/panels.hpp"
 #include "support/program.hpp"
-#include "support/scenes_options.hpp"
-#include "support/scenes_table.hpp"
+#include "support/scenes_world.hpp"
 
 namespace {
 
 struct Options {
   scenes::WorldOptions world;
-  scenes::TableOptions table;
+  experiment::TableOptions table{experiment::RunOptions(scenes::defaults()), "all", 1};
   std::string out = "runs/scenes";
   int threads = 0;
 };
@@ -40,15 +41,16 @@ void print_row(const trmml::report::RunReport& row) {
 }
 
 void quickstart(const Options& options) {
-  scenes::table_methods(options.table);  // a wrong one is told before the work begins
+  experiment::table_methods(
+      options.table);  // a wrong one is told before the work begins
   const std::filesystem::path out(options.out);
   program::make_folder(out);
   trmml::set_threads(options.threads);
   program::catch_signals();
   fmt::print("{}\n", trmml::describe_backend());
-  scenes::RunCallbacks callbacks;
+  experiment::RunCallbacks callbacks;
   callbacks.should_stop = [] { return program::stop_flag().load(); };
-  scenes::World world = scenes::load_world(
+  experiment::World world = scenes::load_world(
       options.world,
       [](const std::string& line) {
         fmt::print("{}\n", line);
@@ -57,17 +59,18 @@ void quickstart(const Options& options) {
       callbacks.should_stop);
   fmt::print(
       "\nFashionScenes, {}, {} seed{}: test mAP (%) and seconds a run\n",
-      options.table.protocol.description(),
+      options.table.run.protocol.description(),
       options.table.seeds,
       options.table.seeds == 1 ? "" : "s");
-  const scenes::Table table =
-      scenes::make_table(world, options.table, callbacks, print_row);
+  const experiment::Table table =
+      experiment::make_table(world, options.table, callbacks, print_row);
 
   trmml::report::write_json(out / "report.json", table.report);
   auto page = trmml::report::html_report(table.report);
   if (table.trained) {
     page.add_section("Training of every method").add_line_chart(table.curves);
-    page.add_section("Pictures").add_panels(scenes::panels(world, *table.trained, 8));
+    page.add_section("Pictures")
+        .add_panels(experiment::panels(world, *table.trained, 8));
   }
   page.write(out / "report.html");
   fmt::print(
@@ -82,7 +85,7 @@ int main(int argc, char** argv) {
   CLI::App app{"TRM-ML and its baselines on FashionScenes, the embedded default."};
   Options options;
   app.option_defaults()->always_capture_default();
-  scenes::add_protocol(app, options.table.protocol);
+  experiment::add_protocol(app, options.table.run.protocol, /*all=*/false);
   app.add_option("--seeds", options.table.seeds, "Runs a method, with seeds 0, 1, ...")
       ->check(CLI::Range(1, 100));
   app.add_option("--method", options.table.method, "One method by its name, or all");

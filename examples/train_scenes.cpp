@@ -17,9 +17,10 @@
 #include <filesystem>
 #include <string>
 
+#include "support/panels.hpp"
 #include "support/program.hpp"
 #include "support/run_log.hpp"
-#include "support/scenes_options.hpp"
+#include "support/scenes_world.hpp"
 
 namespace {
 
@@ -27,14 +28,14 @@ namespace fs = std::filesystem;
 
 struct Options {
   scenes::WorldOptions world;
-  scenes::RunOptions run;
+  experiment::RunOptions run{scenes::defaults()};
   std::string dense = "dualcoop";
   std::string out = "runs/train_scenes";
   int threads = 0;
 };
 
 void train(CLI::App& app, Options& options) {
-  scenes::check(options.run);
+  experiment::check(app, options.run);
   const fs::path out(options.out);
   const bool resume = options.run.trainer.resume();
   program::check_resume(out / "last.safetensors", resume);
@@ -50,13 +51,14 @@ void train(CLI::App& app, Options& options) {
     fmt::print("{}\n", line);
     std::fflush(stdout);
   };
-  scenes::RunCallbacks callbacks;
+  experiment::RunCallbacks callbacks;
   callbacks.log = say;
   callbacks.should_stop = [] { return program::stop_flag().load(); };
   if (options.dense == "plain") {
     options.world.dense = trmml::clip::DenseForm::kPlain;
   }
-  scenes::World world = scenes::load_world(options.world, say, callbacks.should_stop);
+  experiment::World world =
+      scenes::load_world(options.world, say, callbacks.should_stop);
   options.run.trainer.folder(out);
   program::RunLog log(out, resume);
   if (!resume) {
@@ -65,12 +67,12 @@ void train(CLI::App& app, Options& options) {
   callbacks.epoch_end = [&log](const trmml::report::EpochMetrics& epoch) {
     log.epoch(epoch);
   };
-  scenes::RunResult result = scenes::run(world, options.run, callbacks);
+  experiment::RunResult result = experiment::run(world, options.run, callbacks);
   result.report.history = log.history();
   trmml::report::write_json(out / "report.json", result.report);
   auto page = trmml::report::html_report(result.report);
   if (result.model) {
-    page.add_section("Pictures").add_panels(scenes::panels(world, result, 8));
+    page.add_section("Pictures").add_panels(experiment::panels(world, result, 8));
     trmml::io::write_safetensors(
         out / "best.safetensors",
         trmml::io::module_tensors(result.model->as_module()),
@@ -93,7 +95,7 @@ int main(int argc, char** argv) {
   Options options;
   app.option_defaults()->always_capture_default();
   app.set_config("--config", "", "Options from a TOML file, e.g. RUN/config.toml");
-  scenes::add_options(app, options.run);
+  experiment::add_options(app, options.run, /*all_protocols=*/false);
   app.add_option("--dense", options.dense, "Form of the dense map")
       ->check(CLI::IsMember({"dualcoop", "plain"}));
   app.add_option("--out", options.out, "Folder of the run");

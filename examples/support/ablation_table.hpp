@@ -9,16 +9,16 @@
 #include <string>
 #include <vector>
 
-#include "support/scenes_experiment.hpp"
+#include "support/experiment.hpp"
 
 // The table of the ablation: several methods, several seeds each.
 
-namespace scenes {
+namespace experiment {
 
 struct TableOptions {
+  RunOptions run;              ///< of every row, but for method and seed
   std::string method = "all";  ///< one by its name, or all
-  Protocol protocol;
-  int64_t seeds = 1;  ///< runs a method, with seeds 0, 1, ...
+  int64_t seeds = 1;           ///< runs a method, with seeds 0, 1, ...
 };
 
 /// The rows: one method, or all that the protocol defines and that differ from another
@@ -39,4 +39,4 @@ Table make_table(
     const RunCallbacks& callbacks,
     const std::function<void(const trmml::report::RunReport&)>& row_done);
 
-}  // namespace scenes
+}  // namespace experiment

@@ -1,11 +1,11 @@
-#include "support/scenes_table.hpp"
+#include "support/ablation_table.hpp"
+
+#include "trmml/method/ablation.hpp"
 
 #include <cmath>
 #include <utility>
 
-#include "support/scenes_options.hpp"
-
-namespace scenes {
+namespace experiment {
 namespace {
 
 using trmml::report::RunReport;
@@ -42,19 +42,17 @@ trmml::report::Series curve(const RunResult& result) {
 }  // namespace
 
 std::vector<std::string> table_methods(const TableOptions& options) {
-  const Protocol& protocol = options.protocol;
+  const Protocol& protocol = options.run.protocol;
   if (options.method != "all") {
-    RunOptions run;
+    RunOptions run = options.run;
     run.method = options.method;
-    run.protocol = protocol;
-    check(run);
+    check(CLI::App(), run);
     return {options.method};
   }
   std::vector<std::string> names;
   for (const auto& [name, switches] : trmml::methods()) {
     const bool needs_unknown = switches.pseudo_labels;
-    if (is_defined(name, protocol) &&
-        !(needs_unknown && !protocol.is_single() && protocol.proportion >= 1.0)) {
+    if (is_defined(name, protocol) && !(needs_unknown && protocol.hides_nothing())) {
       names.push_back(name);
     }
   }
@@ -68,16 +66,15 @@ Table make_table(
     const std::function<void(const RunReport&)>& row_done) {
   Table table;
   table.curves = {
-      "mAP on held-out scenes", "epoch", "mAP (%)", {}, /*y_in_percent=*/true};
+      "mAP on held-out pictures", "epoch", "mAP (%)", {}, /*y_in_percent=*/true};
   std::vector<RunReport> rows;
   std::vector<RunResult> bases;  // of the control, one a seed
   for (const auto& name : table_methods(options)) {
     const bool is_control = trmml::method_switches(name).zero_shot_at_test;
     std::vector<RunReport> runs;
     for (int64_t seed = 0; seed < options.seeds; ++seed) {
-      RunOptions run_options;
+      RunOptions run_options = options.run;
       run_options.method = name;
-      run_options.protocol = options.protocol;
       run_options.seed = static_cast<uint64_t>(seed);
       const auto index = static_cast<size_t>(seed);
       RunResult result =
@@ -104,4 +101,4 @@ Table make_table(
   return table;
 }
 
-}  // namespace scenes
+}  // namespace experiment

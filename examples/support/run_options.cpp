@@ -1,12 +1,16 @@
-#include "support/scenes_options.hpp"
+#include "support/run_options.hpp"
+
+#include "trmml/method/ablation.hpp"
 
 #include <fmt/format.h>
 
 #include <map>
+#include <stdexcept>
+#include <vector>
 
 #include "support/program.hpp"
 
-namespace scenes {
+namespace experiment {
 namespace {
 
 template <typename Value>
@@ -49,60 +53,58 @@ CLI::Option* add_value(
 
 }  // namespace
 
-void add_paths(CLI::App& app, Paths& paths) {
-  app.add_option(
-      "--fashion-mnist", paths.fashion_mnist, "Folder of the four IDX files");
-  app.add_option("--clip", paths.clip, "Weights of the small CLIP");
-  app.add_option("--merges", paths.merges, "Its byte-pair merges");
+RunOptions::RunOptions(const Defaults& d) : defaults(d) {
+  trainer.batch_size(d.batch_size)
+      .matcher_learning_rate(d.matcher_learning_rate)
+      .weight_decay(d.weight_decay)
+      .evidence(trmml::EvidenceOptions().visual(d.evidence_visual));
+  class_specific = d.class_specific;
+  logit_scale = d.logit_scale;
+  loss.distillation_weight(d.distillation_weight);
 }
 
-void add_protocol(CLI::App& app, Protocol& protocol) {
-  // Without a default value: else a written config.toml would hold both options.
-  auto* proportion =
-      app.add_option_function<double>(
-             "--known-label-proportion",
-             [&protocol](const double& value) { protocol.proportion = value; },
-             "Share of the labels that training sees, in (0, 1] (0.1)")
-          ->check(program::expects("a number in (0, 1]", [](double value) {
-            return value > 0 && value <= 1;
-          }));
-  app.add_option_function<std::string>(
-         "--single-positive",
-         [&protocol](const std::string& word) {
-           protocol.kind = word == "random" ? Protocol::Kind::kSingleRandom
-                                            : Protocol::Kind::kSingleSalient;
-         },
-         "One known positive a picture: random, or salient (the most prominent item)")
-      ->check(CLI::IsMember({"random", "salient"}))
-      ->excludes(proportion);
-}
-
-void add_options(CLI::App& app, RunOptions& options) {
+void add_options(CLI::App& app, RunOptions& options, bool all_protocols) {
   using trmml::Distillation;
   using trmml::PseudoLabelPolicy;
   using trmml::Score;
   using trmml::UnknownLabels;
-  add_protocol(app, options.protocol);
+  const Defaults& defaults = options.defaults;
+  const auto by_default = [](auto value) { return fmt::format("Default: {}", value); };
+  add_protocol(app, options.protocol, all_protocols);
   app.add_option("--method", options.method, "Name as in the table of quickstart");
   app.add_option("--seed", options.seed, "Of the mask, the initial weights, the order");
 
   auto& trainer = options.trainer;
-  app.add_option("--epochs", options.epochs, "Default: 30")
+  app.add_option("--epochs", options.epochs, by_default(defaults.epochs))
       ->check(program::at_least(1));
-  add_value<int64_t>(app, "--batch-size", "Default: 128", [&trainer](int64_t v) {
-    trainer.batch_size(v);
-  })->check(program::at_least(1));
+  add_value<int64_t>(
+      app,
+      "--batch-size",
+      by_default(defaults.batch_size),
+      [&trainer](int64_t v) { trainer.batch_size(v); })
+      ->check(program::at_least(1));
+  add_value<int64_t>(
+      app,
+      "--accumulate",
+      "Parts of a step that are in memory one after the other: 1",
+      [&trainer](int64_t v) { trainer.accumulate(v); })
+      ->check(program::at_least(1));
   app.add_option(
       "--prompt-learning-rate",
       options.prompt_learning_rate,
-      "Default: 5e-3, text-image and text-pixel 1e-2");
+      fmt::format(
+          "Default: {}, text-image and text-pixel {}",
+          defaults.prompt_learning_rate,
+          defaults.text_learning_rate));
   add_value<double>(
-      app, "--matcher-learning-rate", "Default: 1e-3", [&trainer](double v) {
-        trainer.matcher_learning_rate(v);
+      app,
+      "--matcher-learning-rate",
+      by_default(defaults.matcher_learning_rate),
+      [&trainer](double v) { trainer.matcher_learning_rate(v); });
+  add_value<double>(
+      app, "--weight-decay", by_default(defaults.weight_decay), [&trainer](double v) {
+        trainer.weight_decay(v);
       });
-  add_value<double>(app, "--weight-decay", "Default: 1e-3", [&trainer](double v) {
-    trainer.weight_decay(v);
-  });
   add_value<double>(
       app,
       "--ema-memory",
@@ -118,11 +120,20 @@ void add_options(CLI::App& app, RunOptions& options) {
       "--checkpoint-every",
       "Steps between states: 0, at each epoch's end",
       [&trainer](int64_t v) { trainer.checkpoint_every(v); });
+  app.add_flag(
+      "--score-test-every-epoch",
+      options.score_test_every_epoch,
+      "Print what choosing the epoch on test would show, too");
   app.add_flag_callback(
       "--resume", [&trainer] { trainer.resume(true); }, "Continue the run in --out");
 
   app.add_option(
-      "--n-ctx", options.n_ctx, "Context tokens of a prompt: 4, text-pixel 16");
+      "--n-ctx",
+      options.n_ctx,
+      fmt::format(
+          "Context tokens of a prompt: {}, text-pixel {}",
+          defaults.n_ctx,
+          defaults.text_n_ctx));
   app.add_option("--class-specific", options.class_specific, "A context a category");
   add_choice<trmml::ClassPosition>(
       app,
@@ -168,9 +179,11 @@ void add_options(CLI::App& app, RunOptions& options) {
       {{"kl", Distillation::kKl}, {"cosine", Distillation::kCosine}},
       "Form of the distillation (kl)",
       [&loss](auto v) { loss.distillation(v); });
-  add_value<double>(app, "--distillation-weight", "Default: 0.25", [&loss](double v) {
-    loss.distillation_weight(v);
-  });
+  add_value<double>(
+      app,
+      "--distillation-weight",
+      by_default(defaults.distillation_weight),
+      [&loss](double v) { loss.distillation_weight(v); });
   add_value<double>(app, "--contrastive-weight", "Default: 0.1", [&loss](double v) {
     loss.contrastive_weight(v);
   });
@@ -203,7 +216,11 @@ void add_options(CLI::App& app, RunOptions& options) {
   app.add_option(
       "--positives-per-image",
       options.positives_per_image,
-      "Prior of single positives: expected positives a picture (4.6)");
+      defaults.positives_per_image
+          ? fmt::format(
+                "Prior of single positives: expected positives a picture ({})",
+                *defaults.positives_per_image)
+          : std::string("Prior of single positives: expected positives a picture"));
   app.add_option(
       "--pseudo-from-epoch",
       options.pseudo_from_epoch,
@@ -215,7 +232,6 @@ void add_options(CLI::App& app, RunOptions& options) {
              auto evidence = trainer.evidence();
              set(evidence, weight);
              trainer.evidence(evidence);
-             options.sets_evidence = true;
            },
            text)
         ->check(program::at_least(0.0));
@@ -234,10 +250,38 @@ void add_options(CLI::App& app, RunOptions& options) {
       [](auto& e, double weight) { e.zero_shot(weight); });
 }
 
-void check(const RunOptions& options) {
-  trmml::MethodSwitches switches;
+bool is_defined(const std::string& method, const Protocol& protocol) {
+  return !(method == "linear" && protocol.is_single());
+}
+
+namespace {
+
+// Given, and not just what it is anyway (as all options are in a written config.toml).
+bool is_given(const CLI::App& app, const std::string& flag) {
+  const CLI::Option* option = app.get_option_no_throw(flag);
+  return option != nullptr && option->count() > 0 &&
+         option->results().front() != option->get_default_str();
+}
+
+void expect_effect(
+    const CLI::App& app,
+    bool has_effect,
+    const std::vector<std::string>& flags,
+    const std::string& what) {
+  for (const std::string& flag : flags) {
+    if (!has_effect && is_given(app, flag)) {
+      throw program::UsageError(
+          fmt::format("{}: expected {} (it would have no effect)", flag, what));
+    }
+  }
+}
+
+}  // namespace
+
+void check(const CLI::App& app, const RunOptions& options) {
+  trmml::MethodSwitches s;
   try {
-    switches = trmml::method_switches(options.method);
+    s = trmml::method_switches(options.method);
   } catch (const std::invalid_argument& error) {
     throw program::UsageError(std::string("--method: ") + error.what());
   }
@@ -246,38 +290,92 @@ void check(const RunOptions& options) {
         "--method linear: expected known absences, got single positives (use "
         "linear-assume-negative)");
   }
-  const auto expect = [](bool holds, const char* flags, const std::string& what) {
-    if (!holds) {
-      throw program::UsageError(
-          fmt::format("{}: expected {} (it would have no effect)", flags, what));
-    }
-  };
   using Kind = trmml::MethodSwitches::Kind;
-  const bool is_trained =
-      switches.kind != Kind::kZeroShot && switches.kind != Kind::kLinear;
-  expect(
-      is_trained || !(options.epochs || options.prompt_learning_rate),
-      "--epochs, --prompt-learning-rate",
-      "a method with prompts, got " + options.method);
-  const bool sets_pseudo_labels = options.policy || options.pseudo_weight ||
-                                  options.positive_share || options.negative_share ||
-                                  options.pseudo_from_epoch || options.sets_evidence;
-  expect(
-      switches.pseudo_labels || !sets_pseudo_labels,
-      "--policy, --pseudo-weight, --positive-share, --negative-share, "
-      "--pseudo-from-epoch, --evidence-...",
-      "a method with pseudo-labels, got " + options.method);
-  expect(
-      options.protocol.is_single() || !options.positives_per_image,
-      "--positives-per-image",
+  const bool is_region = s.kind == Kind::kRegion;
+  const bool is_trained = s.kind != Kind::kZeroShot && s.kind != Kind::kLinear;
+  const auto method = [&](const std::string& part) {
+    return fmt::format("a method with {}, got {}", part, options.method);
+  };
+  expect_effect(
+      app,
+      is_trained,
+      {"--epochs",
+       "--batch-size",
+       "--accumulate",
+       "--prompt-learning-rate",
+       "--ema-memory",
+       "--patience",
+       "--checkpoint-every",
+       "--score-test-every-epoch",
+       "--n-ctx",
+       "--class-specific",
+       "--class-position",
+       "--logit-scale",
+       "--unknown-labels"},
+      method("prompts"));
+  expect_effect(
+      app, s.kind == Kind::kTextPixel, {"--sharpness"}, method("text-pixel prompts"));
+  expect_effect(
+      app,
+      is_region,
+      {"--matcher-learning-rate",
+       "--weight-decay",
+       "--heads",
+       "--layers",
+       "--attn-dim",
+       "--mlp-hidden",
+       "--dropout",
+       "--query-residual",
+       "--query-init",
+       "--attention-init",
+       "--score"},
+      method("regions"));
+  expect_effect(
+      app,
+      s.distillation,
+      {"--distillation", "--distillation-weight"},
+      method("distillation"));
+  expect_effect(
+      app, s.contrastive, {"--contrastive-weight"}, method("a contrastive loss"));
+  expect_effect(
+      app,
+      is_region && (s.contrastive || s.pseudo_labels),
+      {"--prototype-momentum"},
+      method("prototypes"));
+  expect_effect(
+      app,
+      s.pseudo_labels,
+      {"--policy",
+       "--pseudo-weight",
+       "--positive-share",
+       "--negative-share",
+       "--pseudo-from-epoch",
+       "--evidence-zero-shot"},
+      method("pseudo-labels"));
+  expect_effect(
+      app,
+      s.pseudo_labels && is_region,
+      {"--evidence-visual", "--evidence-text"},
+      method("pseudo-labels from regions"));
+  expect_effect(
+      app,
+      options.protocol.is_single(),
+      {"--positives-per-image"},
       "--single-positive");
-  const bool assumes_absent =
+  expect_effect(
+      app,
       options.protocol.is_single() ||
-      options.loss.unknown_labels() == trmml::UnknownLabels::kAssumeAbsent;
-  expect(
-      assumes_absent || !options.absent_weight,
-      "--absent-weight",
+          options.loss.unknown_labels() == trmml::UnknownLabels::kAssumeAbsent,
+      {"--absent-weight"},
       "--single-positive or --unknown-labels assume-absent");
+  if (s.pseudo_labels && options.protocol.is_single() && !options.positives_per_image &&
+      !options.defaults.positives_per_image) {
+    throw program::UsageError(
+        "--positives-per-image: expected the number of positives of a picture to "
+        "expect, "
+        "which this data set has no default for (or choose a method without "
+        "pseudo-labels)");
+  }
 }
 
-}  // namespace scenes
+}  // namespace experiment

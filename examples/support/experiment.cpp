@@ -1,0 +1,265 @@
+#include "support/experiment.hpp"
+
+#include "trmml/core/random.hpp"
+#include "trmml/core/torch_version.hpp"
+#include "trmml/core/version.hpp"
+#include "trmml/data/label_table.hpp"
+#include "trmml/evaluation/multilabel_metrics.hpp"
+#include "trmml/evaluation/pseudo_label_quality.hpp"
+#include "trmml/functional/pseudo_label.hpp"
+#include "trmml/functional/similarity.hpp"
+#include "trmml/method/linear_probe.hpp"
+#include "trmml/training/trainer.hpp"
+
+#include <ATen/ops/index_select.h>
+#include <ATen/ops/matmul.h>
+#include <torch/utils.h>
+
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "support/method_settings.hpp"
+#include "support/run_log.hpp"
+
+namespace experiment {
+namespace {
+
+using trmml::clip::ImageFeatures;
+using trmml::functional::l2_normalise;
+using Kind = trmml::MethodSwitches::Kind;
+
+// ---------------------------------------------------------------- scores
+
+at::Tensor standardised(const at::Tensor& scores) {
+  return trmml::functional::standardise_per_category(scores);
+}
+
+double held_out_mAP(const World& world, const at::Tensor& scores) {
+  return trmml::training::mean_average_precision(scores, world.held_out.labels).mAP;
+}
+
+struct Scores {
+  at::Tensor held_out;
+  at::Tensor test;
+  bool are_logits = true;
+};
+
+Scores zero_shot_scores(const World& world) {
+  const auto scores =
+      [text = l2_normalise(world.frozen_text).t()](const ImageFeatures& images) {
+        return at::matmul(l2_normalise(images.global), text.to(images.global.device()));
+      };
+  return {
+      collect(world.held_out, scores),
+      collect(world.test, scores),
+      /*are_logits=*/false};
+}
+
+Scores linear_scores(
+    const World& world,
+    const RunOptions& options,
+    const trmml::MethodSwitches& switches,
+    const at::Tensor& observed) {
+  const auto features = [&switches](const Part& part) {
+    return collect(part, [&switches](const ImageFeatures& images) {
+      return switches.pooled ? trmml::pooled_features(images) : images.global;
+    });
+  };
+  const at::Tensor train = features(world.train);
+  const at::Tensor held_out = features(world.held_out);
+  // Single positives know no absences: the pooled probe then has to assume them.
+  const bool assume = switches.assume_negative || options.protocol.is_single();
+  Scores best;
+  double best_mAP = -1.0;
+  for (const double decay : {1e-4, 1e-3, 1e-2, 1e-1}) {
+    trmml::LinearProbe probe(
+        trmml::LinearProbeOptions().assume_negative(assume).weight_decay(decay));
+    probe.fit(train, observed);
+    const at::Tensor scores = probe.scores(held_out);
+    const double mAP = held_out_mAP(world, scores);
+    if (mAP > best_mAP) {
+      best_mAP = mAP;
+      best = {scores, probe.scores(features(world.test))};
+    }
+  }
+  return best;
+}
+
+// The control: CLIP's zero-shot score added to the model's, both standardised; the
+// share is chosen on held-out pictures.
+Scores with_zero_shot(World& world, const Scores& scores) {
+  Scores best;
+  double best_mAP = -1.0;
+  for (const double weight : {1.0, 3.0}) {
+    const at::Tensor mixed = weight * standardised(scores.held_out) +
+                             standardised(zero_shot_of(world, world.held_out));
+    const double mAP = held_out_mAP(world, mixed);
+    if (mAP > best_mAP) {
+      best_mAP = mAP;
+      best = {
+          mixed,
+          weight * standardised(scores.test) +
+              standardised(zero_shot_of(world, world.test)),
+          false};
+    }
+  }
+  return best;
+}
+
+// ---------------------------------------------------------------- reports
+
+void fill_report(const World& world, const Scores& scores, RunResult& result) {
+  using trmml::evaluation::kApDefinitions;
+  trmml::report::RunReport& report = result.report;
+  const at::Tensor& labels = world.test.labels;
+  for (const auto definition : kApDefinitions) {
+    const auto value =
+        trmml::training::mean_average_precision(scores.test, labels, definition);
+    report.mAP_by_definition.emplace_back(
+        trmml::evaluation::to_string(definition), value.mAP);
+    if (definition == trmml::evaluation::ApDefinition::kPrecisionAtPositives) {
+      report.mAP = value.mAP;
+      for (size_t c = 0; c < value.per_class.size(); ++c) {
+        report.per_class_AP.emplace_back(world.names()[c], value.per_class[c]);
+      }
+    }
+  }
+  result.held_out_mAP = held_out_mAP(world, scores.held_out);
+  if (scores.are_logits) {
+    const at::Tensor probabilities = scores.test.sigmoid().contiguous();
+    const auto p = trmml::training::as_matrix(probabilities);
+    const auto y = trmml::training::as_label_matrix(labels);
+    report.at_threshold = trmml::evaluation::metrics_at_threshold(p, y, 0.5);
+    report.top_k = 3;
+    report.at_top_k = trmml::evaluation::metrics_at_top_k(p, y, 3);
+  }
+}
+
+trmml::evaluation::PseudoLabelQuality
+quality(const at::Tensor& pseudo, const at::Tensor& truth, const at::Tensor& observed) {
+  using trmml::training::as_label_matrix;
+  return trmml::evaluation::pseudo_label_quality(
+      as_label_matrix(pseudo), as_label_matrix(truth), as_label_matrix(observed));
+}
+
+Scores train(
+    World& world,
+    const RunOptions& options,
+    const trmml::MethodSwitches& switches,
+    const RunCallbacks& callbacks,
+    RunResult& result) {
+  const at::Tensor& observed = result.observed;
+  at::manual_seed(trmml::derive_seed(options.seed, 0, "initial weights"));
+  result.model = build_method(world, options, switches, observed);
+  trmml::training::Trainer trainer(
+      result.model,
+      trmml::TrmMlLoss(loss_options(options, switches, observed)),
+      trainer_options(options, switches, observed),
+      pseudo_label_options(options, switches));
+  trmml::training::TrainerCallbacks hooks;
+  hooks.should_stop = callbacks.should_stop;
+  hooks.epoch_end = [&](const trmml::training::EpochReport& epoch) {
+    std::optional<trmml::evaluation::PseudoLabelQuality> pseudo;
+    std::string line = fmt::format(
+        "epoch {:2}  loss {:.3f}  held-out mAP {:.2f} (raw {:.2f})",
+        epoch.epoch,
+        epoch.losses.empty() ? 0.0 : epoch.losses.back().second,
+        100 * epoch.held_out_mAP,
+        100 * epoch.held_out_mAP_raw);
+    if (epoch.test_mAP) {
+      line += fmt::format("  test mAP {:.2f}", 100 * *epoch.test_mAP);
+    }
+    if (epoch.pseudo_labels.defined()) {
+      pseudo = quality(epoch.pseudo_labels, world.train.labels, observed);
+      line += fmt::format(
+          "  pseudo-labels: precision +{:.3f} -{:.3f}, recall {:.3f}, coverage {:.3f}",
+          pseudo->positive_precision,
+          pseudo->negative_precision,
+          pseudo->positive_recall,
+          pseudo->coverage);
+    }
+    if (callbacks.log) {
+      callbacks.log(line);
+    }
+    result.report.history.push_back(program::epoch_metrics(epoch, pseudo));
+    if (callbacks.epoch_end) {
+      callbacks.epoch_end(result.report.history.back());
+    }
+  };
+  hooks.step_end = callbacks.step_end;
+  const at::Tensor zero_shot =
+      switches.pseudo_labels ? zero_shot_of(world, world.train) : at::Tensor();
+  const trmml::training::HeldOutSet test{world.test.features, world.test.labels};
+  const auto trained = trainer.fit(
+      {world.train.features, observed, zero_shot, world.frozen_text},
+      {world.held_out.features, world.held_out.labels},
+      hooks,
+      options.score_test_every_epoch ? &test : nullptr);
+  result.report.epochs = trained.epochs;
+  if (trained.best_test_mAP) {
+    result.report.mAP_best_on_test = *trained.best_test_mAP;
+  }
+  const auto scored = [&](const Part& part) {
+    return trmml::training::predict(*result.model, part.features, options.score);
+  };
+  return {scored(world.held_out), scored(world.test)};
+}
+
+}  // namespace
+
+RunResult run(
+    World& world,
+    const RunOptions& options,
+    const RunCallbacks& callbacks,
+    const RunResult* base) {
+  const trmml::MethodSwitches switches = trmml::method_switches(options.method);
+  const auto start = std::chrono::steady_clock::now();
+  RunResult result;
+  if (options.protocol.is_salient() && world.salient) {
+    world.all_train.salient = world.salient(static_cast<uint32_t>(options.seed));
+  }
+  const at::Tensor mask = options.protocol.hide(world.all_train, options.seed);
+  result.observed = mask.index_select(0, world.train_rows);
+  Scores scores;
+  if (switches.kind == Kind::kZeroShot) {
+    scores = zero_shot_scores(world);
+  } else if (switches.kind == Kind::kLinear) {
+    scores = linear_scores(world, options, switches, result.observed);
+  } else if (switches.zero_shot_at_test && base != nullptr) {
+    result = *base;
+    result.report = {};
+    result.report.epochs = base->report.epochs;
+    result.report.history = base->report.history;
+    scores = {base->held_out_scores, base->test_scores};
+  } else {
+    scores = train(world, options, switches, callbacks, result);
+  }
+  if (switches.zero_shot_at_test) {
+    scores = with_zero_shot(world, scores);
+  }
+  result.held_out_scores = scores.held_out;
+  result.test_scores = scores.test;
+  fill_report(world, scores, result);
+  const std::chrono::duration<double> seconds =
+      std::chrono::steady_clock::now() - start;
+  trmml::report::RunReport& report = result.report;
+  report.method = options.method;
+  report.dataset = world.dataset;
+  report.split = world.test_name;
+  report.known_label_proportion = options.protocol.known_label_proportion();
+  if (!report.known_label_proportion) {
+    report.protocol = options.protocol.description();
+  }
+  report.seed = options.seed;
+  report.known_entries = trmml::data::count_labels(result.observed).known;
+  report.mask_digest = trmml::data::label_digest(mask);
+  report.selected_on = "held-out";
+  report.seconds = seconds.count();
+  report.torch_version = trmml::torch_version();
+  report.trmml_version = TRMML_VERSION;
+  report.environment = program::environment();
+  return result;
+}
+
+}  // namespace experiment

@@ -1,0 +1,44 @@
+#pragma once
+
+#include "trmml/method/method.hpp"
+#include "trmml/report/run_report.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "support/run_options.hpp"
+#include "support/world.hpp"
+
+// One run of one method: what every training program shares.
+
+namespace experiment {
+
+/// One run, trained and scored once on test.
+struct RunResult {
+  trmml::report::RunReport report;
+  double held_out_mAP = 0.0;             ///< of what was chosen
+  std::shared_ptr<trmml::Method> model;  ///< null without prompts
+  at::Tensor observed;                   ///< labels [n, C] that training saw
+  at::Tensor held_out_scores;            ///< [n, C]
+  at::Tensor test_scores;                ///< [n, C]
+};
+
+/// What a run is told and asked.
+struct RunCallbacks {
+  std::function<void(const std::string&)> log;  ///< a line an epoch
+  std::function<void(int64_t step, int64_t total)> step_end;
+  std::function<void(const trmml::report::EpochMetrics&)> epoch_end;
+  std::function<bool()> should_stop;
+};
+
+/// `base`, if given, is the run of "region+distillation+contrastive" with the same
+/// options: the control that adds the zero-shot score to it then need not train again.
+RunResult run(
+    World& world,
+    const RunOptions& options,
+    const RunCallbacks& callbacks = {},
+    const RunResult* base = nullptr);
+
+}  // namespace experiment

@@ -1,0 +1,165 @@
+#include "support/method_settings.hpp"
+
+#include "trmml/functional/pseudo_label.hpp"
+#include "trmml/method/baselines.hpp"
+#include "trmml/method/trm_ml.hpp"
+
+#include <algorithm>
+
+namespace experiment {
+namespace {
+
+using Kind = trmml::MethodSwitches::Kind;
+
+double mean_known_positives(const at::Tensor& observed) {
+  return observed.gt(0).sum().item<double>() / static_cast<double>(observed.size(1));
+}
+
+// Text-pixel prompts with so few known positives a category, and nothing that stands in
+// for the hidden ones, learn less when they have more to learn (held-out scenes, 1 %).
+bool is_starved(
+    const RunOptions& options,
+    const trmml::MethodSwitches& switches,
+    const at::Tensor& observed) {
+  return options.defaults.spares_starved && switches.kind == Kind::kTextPixel &&
+         !switches.pseudo_labels && !options.protocol.is_single() &&
+         mean_known_positives(observed) < 10;
+}
+
+trmml::ClassnameEmbeddings embeddings_of(const World& world, int64_t n_ctx) {
+  trmml::TokenizedClassnames tokens = world.classnames;
+  if (static_cast<int64_t>(tokens.initial_words.size()) != n_ctx) {
+    tokens.initial_words.clear();
+  }
+  trmml::clip::TextTransformer text = world.clip->text;
+  return trmml::embed_classnames(text, tokens);
+}
+
+}  // namespace
+
+std::shared_ptr<trmml::Method> build_method(
+    const World& world,
+    const RunOptions& options,
+    const trmml::MethodSwitches& switches,
+    const at::Tensor& observed) {
+  const Kind kind = switches.kind;
+  const bool is_long =
+      kind == Kind::kTextPixel && !is_starved(options, switches, observed);
+  const int64_t n_ctx = options.n_ctx.value_or(
+      is_long ? options.defaults.text_n_ctx : options.defaults.n_ctx);
+  const trmml::ClassnameEmbeddings names = embeddings_of(world, n_ctx);
+  const int64_t n_cls = world.frozen_text.size(0);
+  const int64_t embed_dim = world.frozen_text.size(1);
+  const int64_t ctx_dim = names.prefix.size(1);
+  const auto prompts = trmml::PromptLearnerOptions(n_cls, ctx_dim)
+                           .n_ctx(n_ctx)
+                           .class_specific(options.class_specific)
+                           .class_position(options.class_position)
+                           .negative_init_std(names.names.std().item<double>());
+  const trmml::TextEncoder encode_text =
+      [text = world.clip->text](const trmml::Prompts& p) mutable {
+        return text->forward(p);
+      };
+  if (kind != Kind::kRegion) {
+    const auto matching = kind == Kind::kTextImage ? trmml::TextMatching::kImage
+                                                   : trmml::TextMatching::kPixel;
+    return trmml::TextMatchingBaseline(
+               trmml::TextMatchingOptions(matching)
+                   .logit_scale_init(options.logit_scale)
+                   .sharpness(options.sharpness),
+               prompts,
+               names,
+               encode_text)
+        .ptr();
+  }
+  const auto matcher = trmml::RegionMatcherOptions(n_cls, embed_dim)
+                           .heads(options.heads)
+                           .layers(options.layers)
+                           .attn_dim(options.attn_dim.value_or(embed_dim))
+                           .mlp_hidden(options.mlp_hidden.value_or(2 * embed_dim))
+                           .dropout(options.dropout)
+                           .query_residual(options.query_residual)
+                           .query_init(options.query_init)
+                           .attention_init(options.attention_init)
+                           .logit_scale_init(options.logit_scale);
+  const auto bank = trmml::CategoryPrototypeBankOptions(n_cls, embed_dim)
+                        .momentum(options.prototype_momentum);
+  return trmml::TrmMl(
+             trmml::TrmMlOptions(prompts, matcher, bank),
+             names,
+             encode_text,
+             world.frozen_text)
+      .ptr();
+}
+
+// Text-pixel and text-image were tuned on their own, so that the comparison is fair.
+trmml::training::TrainerOptions trainer_options(
+    const RunOptions& options,
+    const trmml::MethodSwitches& switches,
+    const at::Tensor& observed) {
+  trmml::training::TrainerOptions trainer = options.trainer;
+  const bool is_text = switches.kind != Kind::kRegion;
+  trainer.seed(options.seed).epochs(options.epochs.value_or(options.defaults.epochs));
+  trainer.prompt_learning_rate(options.prompt_learning_rate.value_or(
+      is_starved(options, switches, observed) ? 3e-3
+      : is_text                               ? options.defaults.text_learning_rate
+                                              : options.defaults.prompt_learning_rate));
+  const bool late = options.protocol.is_single();
+  trainer.pseudo_from_epoch(options.pseudo_from_epoch.value_or(
+      late ? trainer.epochs() * 8 / 15 : std::max<int64_t>(1, trainer.epochs() / 10)));
+  return trainer;
+}
+
+trmml::TrmMlLossOptions loss_options(
+    const RunOptions& options,
+    const trmml::MethodSwitches& switches,
+    const at::Tensor& observed) {
+  trmml::TrmMlLossOptions loss = options.loss;
+  const bool is_text = switches.kind != Kind::kRegion;
+  const bool is_salient = options.protocol.is_salient();
+  if (options.protocol.is_single() &&
+      loss.unknown_labels() == trmml::UnknownLabels::kIgnored) {
+    loss.unknown_labels(trmml::UnknownLabels::kAssumeAbsent);
+  }
+  loss.absent_weight(options.absent_weight.value_or(is_text ? 1.0 : 0.3));
+  loss.pseudo_positive_weight(is_salient ? 0.3 : 0.5);
+  const double reference =
+      options.protocol.is_single() ? 25.0 : options.defaults.pseudo_reference;
+  loss.pseudo_weight(options.pseudo_weight.value_or(
+      trmml::functional::pseudo_label_weight(observed, reference)));
+  if (!switches.distillation) {
+    loss.distillation(trmml::Distillation::kNone);
+  }
+  if (!switches.contrastive) {
+    loss.contrastive_weight(0.0);
+  }
+  return loss;
+}
+
+std::optional<trmml::PseudoLabelerOptions> pseudo_label_options(
+    const RunOptions& options,
+    const trmml::MethodSwitches& switches) {
+  using trmml::PositivePrior;
+  using trmml::PseudoLabelPolicy;
+  if (!switches.pseudo_labels) {
+    return std::nullopt;
+  }
+  const bool is_single = options.protocol.is_single();
+  const bool is_salient = options.protocol.is_salient();
+  trmml::PseudoLabelerOptions labeler;
+  labeler.policy(options.policy.value_or(
+      is_salient ? PseudoLabelPolicy::kRelationsSoft : PseudoLabelPolicy::kRelations));
+  labeler.positive_share(options.positive_share.value_or(
+      is_single && !is_salient ? 0.3 : options.defaults.share));
+  labeler.negative_share(
+      options.negative_share.value_or(is_single ? 0.0 : options.defaults.share));
+  if (is_single) {
+    labeler.prior(is_salient ? PositivePrior::kUniform : PositivePrior::kProportional)
+        .positives_per_image(
+            options.positives_per_image ? *options.positives_per_image
+                                        : options.defaults.positives_per_image.value());
+  }
+  return labeler;
+}
+
+}  // namespace experiment

@@ -1,0 +1,138 @@
+#include "support/protocol.hpp"
+
+#include "trmml/data/label_code.hpp"
+#include "trmml/data/mask_files.hpp"
+
+#include <fmt/format.h>
+
+#include <vector>
+
+#include "support/program.hpp"
+
+namespace experiment {
+
+namespace data = trmml::data;
+using Kind = data::Protocol;
+
+bool Protocol::is_single() const {
+  return mask.empty() && (options.protocol == Kind::kSinglePositive ||
+                          options.protocol == Kind::kSalientPositive);
+}
+
+bool Protocol::is_salient() const {
+  return mask.empty() && options.protocol == Kind::kSalientPositive;
+}
+
+bool Protocol::hides_nothing() const {
+  return mask.empty() && (options.protocol == Kind::kAllLabels ||
+                          known_label_proportion().value_or(0.0) >= 1.0);
+}
+
+std::string Protocol::description() const {
+  if (!mask.empty()) {
+    return fmt::format("mask {} ({})", mask, mask_code);
+  }
+  switch (options.protocol) {
+    case Kind::kSinglePositive:
+      return "single positive (random)";
+    case Kind::kSalientPositive:
+      return "single positive (salient)";
+    case Kind::kKnownLabelProportion:
+      return hides_nothing()
+                 ? "all labels"
+                 : fmt::format(
+                       "{:g} % known labels", 100 * options.known_label_proportion);
+    default:
+      return data::describe(options);
+  }
+}
+
+std::optional<double> Protocol::known_label_proportion() const {
+  if (!mask.empty() || options.protocol != Kind::kKnownLabelProportion) {
+    return std::nullopt;
+  }
+  return options.known_label_proportion;
+}
+
+at::Tensor Protocol::hide(const data::Split& split, uint64_t seed) const {
+  if (!mask.empty()) {
+    return data::read_mask(mask, data::parse_label_code(mask_code), split.table);
+  }
+  data::ProtocolOptions seeded = options;
+  seeded.seed =
+      mask_seed.value_or(data::seed_of(options) + static_cast<uint32_t>(seed));
+  return data::hide_labels(split, seeded);
+}
+
+void add_protocol(CLI::App& app, Protocol& protocol, bool all) {
+  // Without default values: else a written config.toml would hold all of them.
+  auto& options = protocol.options;
+  std::vector<CLI::Option*> choices;
+  const auto add =
+      [&](const std::string& flag, Kind kind, auto& value, const char* text) {
+        using Value = std::decay_t<decltype(value)>;
+        choices.push_back(app.add_option_function<Value>(
+            flag,
+            [&options, &value, kind](const Value& given) {
+              options.protocol = kind;
+              value = given;
+            },
+            text));
+        return choices.back();
+      };
+  add("--known-label-proportion",
+      Kind::kKnownLabelProportion,
+      options.known_label_proportion,
+      "Share of the labels that training sees, in (0, 1] (0.1)")
+      ->check(program::expects(
+          "a number in (0, 1]", [](double value) { return value > 0 && value <= 1; }));
+  choices.push_back(app.add_option_function<std::string>(
+                           "--single-positive",
+                           [&options](const std::string& word) {
+                             options.protocol = word == "random"
+                                                    ? Kind::kSinglePositive
+                                                    : Kind::kSalientPositive;
+                           },
+                           "One known positive a picture: random, or salient (the most "
+                           "prominent one)")
+                        ->check(CLI::IsMember({"random", "salient"})));
+  if (all) {
+    add("--positives-left",
+        Kind::kMissingPositives,
+        options.positives_left,
+        "Positives that a picture keeps, as SPLC: 0.75 or 0.4")
+        ->check(program::expects(
+            "0.75 or 0.4", [](double value) { return value == 0.75 || value == 0.4; }));
+    add("--labels-per-class",
+        Kind::kFixedPerClass,
+        options.labels_per_class,
+        "Present and absent labels that a category keeps, as CSL")
+        ->check(program::at_least(1));
+    add("--removal-rate",
+        Kind::kRandomPerSample,
+        options.removal_rate,
+        "Share of the labels that is hidden, as CSL")
+        ->check(program::expects("a number in [0, 1)", [](double value) {
+          return value >= 0 && value < 1;
+        }));
+    auto* mask = app.add_option(
+        "--mask", protocol.mask, "File of the known labels (docs/protocols.md)");
+    auto* code = app.add_option(
+        "--mask-code", protocol.mask_code, "Who wrote it: hcp, dualcoop, cole, splc");
+    mask->needs(code);
+    code->needs(mask);
+    choices.push_back(mask);
+    app.add_option(
+           "--mask-seed", protocol.mask_seed, "Of the mask (the protocol's + --seed)")
+        ->excludes(mask);
+  }
+  for (CLI::Option* one : choices) {
+    for (CLI::Option* other : choices) {
+      if (one != other) {
+        one->excludes(other);
+      }
+    }
+  }
+}
+
+}  // namespace experiment

@@ -1,0 +1,44 @@
+#pragma once
+
+#include "trmml/data/protocol.hpp"
+#include "trmml/data/split.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+// Which labels a training program shows to its method.
+
+namespace experiment {
+
+/// A protocol of missing labels, or a mask in a file.
+struct Protocol {
+  trmml::data::ProtocolOptions options = {
+      .protocol = trmml::data::Protocol::kKnownLabelProportion};
+  std::string mask;       ///< file of `data::read_mask`; empty: `options` count
+  std::string mask_code;  ///< who wrote it
+  std::optional<uint32_t> mask_seed;
+
+  /// One known positive a picture and no known absence.
+  bool is_single() const;
+  bool is_salient() const;
+  bool hides_nothing() const;
+
+  /// "10 % known labels", "single positive (salient)".
+  std::string description() const;
+
+  /// In a report: the proportion where that says all, else empty.
+  std::optional<double> known_label_proportion() const;
+
+  /// Labels [N, C] that stay known in a run of seed `seed`, which shifts the seed of
+  /// the published protocol unless `mask_seed` is given.
+  at::Tensor hide(const trmml::data::Split& split, uint64_t seed) const;
+};
+
+/// `--known-label-proportion` and `--single-positive`, which exclude each other; with
+/// `all`, every protocol and `--mask`, too.
+void add_protocol(CLI::App& app, Protocol& protocol, bool all);
+
+}  // namespace experiment

@@ -1,0 +1,190 @@
+#include "support/scenes_world.hpp"
+
+#include "trmml/clip/freeze.hpp"
+#include "trmml/clip/preprocess.hpp"
+#include "trmml/clip/tokenizer.hpp"
+#include "trmml/core/error.hpp"
+#include "trmml/data/scenes.hpp"
+#include "trmml/functional/similarity.hpp"
+#include "trmml/io/module_weights.hpp"
+#include "trmml/io/safetensors.hpp"
+
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <c10/core/GradMode.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+
+namespace scenes {
+namespace {
+
+using trmml::clip::ImageFeatures;
+using trmml::data::FashionMnist;
+using trmml::functional::l2_normalise;
+
+// ---------------------------------------------------------------- the world
+
+// 5000 as "5,000".
+std::string grouped(int64_t n) {
+  return n < 1000 ? std::to_string(n) : fmt::format("{},{:03}", n / 1000, n % 1000);
+}
+
+ImageFeatures encode(
+    trmml::clip::ClipModel& clip,
+    const at::Tensor& images,
+    trmml::clip::DenseForm form,
+    const std::function<bool()>& should_stop) {
+  const c10::NoGradGuard no_grad;
+  constexpr int64_t kBatch = 100;
+  std::vector<at::Tensor> global;
+  std::vector<at::Tensor> regions;
+  for (int64_t i = 0; i < images.size(0); i += kBatch) {
+    if (should_stop && should_stop()) {
+      throw trmml::Interrupted(
+          "stopped while the scenes were being encoded, before any training");
+    }
+    const int64_t n = std::min(kBatch, images.size(0) - i);
+    const ImageFeatures part = clip->image_features(
+        trmml::clip::normalize_images(images.narrow(0, i, n), 2), form);
+    global.push_back(part.global);
+    regions.push_back(part.regions);
+  }
+  return {at::cat(global), at::cat(regions)};
+}
+
+experiment::Part load_part(
+    experiment::World& world,
+    const WorldOptions& options,
+    const trmml::data::SceneSet& scenes,
+    const std::function<bool()>& should_stop) {
+  const ImageFeatures features =
+      encode(world.clip, scenes.images, options.dense, should_stop);
+  experiment::Part part;
+  part.features = features;
+  part.labels = scenes.labels;
+  part.zero_shot = trmml::functional::zero_shot_scores(
+      features.global, features.regions, world.frozen_text);
+  part.picture = [images = scenes.images](int64_t i) {
+    const at::Tensor image = images[i].contiguous();
+    const auto* pixels = image.data_ptr<uint8_t>();
+    return trmml::report::Picture{
+        static_cast<int>(image.size(1)),
+        static_cast<int>(image.size(0)),
+        {pixels, pixels + image.numel()}};
+  };
+  return part;
+}
+
+trmml::clip::ClipModelOptions options_of(
+    const trmml::io::SafetensorsFile& file,
+    const std::string& path) {
+  try {
+    return trmml::clip::ClipModelOptions::from_metadata(file.metadata);
+  } catch (const trmml::CheckpointError& error) {
+    throw trmml::CheckpointError(path + ": " + error.what());
+  }
+}
+
+trmml::clip::ClipModel load_clip(const std::string& path) {
+  const trmml::io::SafetensorsFile file = trmml::io::read_safetensors(path);
+  trmml::clip::ClipModel clip(options_of(file, path));
+  trmml::io::load_module(*clip, file.tensors, path);
+  trmml::clip::freeze(*clip);
+  return clip;
+}
+
+}  // namespace
+
+experiment::Defaults defaults() {
+  experiment::Defaults d;
+  d.epochs = 30;
+  d.batch_size = 128;
+  d.prompt_learning_rate = 5e-3;
+  d.text_learning_rate = 1e-2;
+  d.matcher_learning_rate = 1e-3;
+  d.weight_decay = 1e-3;
+  d.class_specific = true;
+  d.n_ctx = 4;
+  d.logit_scale = 20.0;
+  d.distillation_weight = 0.25;
+  d.evidence_visual = 0.3;
+  d.share = 0.9;
+  d.pseudo_reference = 50.0;
+  d.positives_per_image = 4.6;
+  d.spares_starved = true;
+  return d;
+}
+
+void add_paths(CLI::App& app, Paths& paths) {
+  app.add_option(
+      "--fashion-mnist", paths.fashion_mnist, "Folder of the four IDX files");
+  app.add_option("--clip", paths.clip, "Weights of the small CLIP");
+  app.add_option("--merges", paths.merges, "Its byte-pair merges");
+}
+
+Paths default_paths() {
+  const std::string data = TRMML_EXAMPLES_DATA;
+  return {
+      trmml::data::kFashionMnistFolder,
+      data + "/scenes_clip.safetensors",
+      data + "/scenes_merges.txt"};
+}
+
+experiment::World load_world(
+    const WorldOptions& options,
+    const std::function<void(const std::string&)>& log,
+    const std::function<bool()>& should_stop) {
+  const c10::NoGradGuard no_grad;
+  const Paths& paths = options.paths;
+  experiment::World world;
+  world.clip = load_clip(paths.clip);
+  const auto tokenizer = trmml::clip::Tokenizer::from_merges(paths.merges);
+  const auto& names = trmml::data::scene_classnames();
+  world.classnames = trmml::tokenize_classnames(tokenizer, names, "a photo of a");
+  std::vector<std::string> texts;
+  for (const auto& name : names) {
+    texts.push_back("a photo of a " + name + ".");
+  }
+  const int64_t length = world.clip->text->options.context_length();
+  world.frozen_text =
+      l2_normalise(world.clip->encode_text(tokenizer.tokenize(texts, length)));
+  const auto limited = [&options](int64_t all) {
+    return options.limit_scenes > 0 ? std::min(options.limit_scenes, all) : all;
+  };
+  log(fmt::format(
+      "composing {} scenes of photographs and encoding them",
+      grouped(limited(2000) + limited(1000) + limited(2000))));
+  const auto start = std::chrono::steady_clock::now();
+  const auto photos =
+      std::make_shared<const FashionMnist>(FashionMnist::load(paths.fashion_mnist));
+  using Pool = FashionMnist::Pool;
+  const auto scenes = [&](Pool pool, int64_t first, int64_t count) {
+    return trmml::data::make_scenes(photos, pool, first, limited(count));
+  };
+  const auto load = [&](const trmml::data::SceneSet& set) {
+    return load_part(world, options, set, should_stop);
+  };
+  const trmml::data::SceneSet train = scenes(Pool::kTrain, 0, 2000);
+  world.train = load(train);
+  world.held_out = load(scenes(Pool::kTrain, 2000, 1000));
+  world.test = load(scenes(Pool::kTest, 0, 2000));
+  world.dataset = "FashionScenes";
+  world.test_name = fmt::format("test: {} scenes", grouped(world.test.labels.size(0)));
+  world.all_train.name = "FashionScenes train";
+  world.all_train.table = train.table(Pool::kTrain, 0);
+  world.all_train.names_for_clip = names;
+  world.train_rows = at::arange(train.labels.size(0));
+  world.salient = [items = train.items](uint32_t seed) {
+    return trmml::data::salient_categories(items, seed);
+  };
+  const std::chrono::duration<double> seconds =
+      std::chrono::steady_clock::now() - start;
+  log(fmt::format("encoded in {:.1f} s", seconds.count()));
+  return world;
+}
+
+}  // namespace scenes

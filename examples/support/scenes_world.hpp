@@ -1,0 +1,45 @@
+#pragma once
+
+#include "trmml/clip/image_features.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "support/run_options.hpp"
+#include "support/world.hpp"
+
+// FashionScenes and its small CLIP, for quickstart and train_scenes.
+
+namespace scenes {
+
+/// What was chosen on held-out scenes with the small CLIP (README.md says how).
+experiment::Defaults defaults();
+
+/// Where things are.
+struct Paths {
+  std::string fashion_mnist;
+  std::string clip;
+  std::string merges;
+};
+Paths default_paths();
+void add_paths(CLI::App& app, Paths& paths);
+
+/// What of FashionScenes is used, and how it is encoded.
+struct WorldOptions {
+  Paths paths = default_paths();
+  trmml::clip::DenseForm dense = trmml::clip::DenseForm::kDualCoOp;
+  int64_t limit_scenes = 0;  ///< the first ones of each split only; 0: all
+};
+
+/// Paints the scenes and encodes them with the small CLIP; `log` is told what happens.
+/// Training scenes 0..1999 and held-out 2000..2999 of the training pool, test 0..1999.
+/// Throws `trmml::Interrupted` soon after `should_stop` says so.
+experiment::World load_world(
+    const WorldOptions& options,
+    const std::function<void(const std::string&)>& log,
+    const std::function<bool()>& should_stop);
+
+}  // namespace scenes

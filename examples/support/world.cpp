@@ -1,0 +1,35 @@
+#include "support/world.hpp"
+
+#include "trmml/functional/pseudo_label.hpp"
+
+#include <ATen/ops/cat.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+
+namespace experiment {
+
+at::Tensor collect(
+    const Part& part,
+    const std::function<at::Tensor(const trmml::clip::ImageFeatures&)>& map) {
+  const c10::NoGradGuard no_grad;
+  constexpr int64_t kBatch = 500;
+  std::vector<at::Tensor> rows;
+  for (int64_t i = 0; i < part.features->size(); i += kBatch) {
+    const int64_t n = std::min(kBatch, part.features->size() - i);
+    rows.push_back(map(part.features->test_views(i, n)).cpu());
+  }
+  return at::cat(rows);
+}
+
+const at::Tensor& zero_shot_of(const World& world, Part& part) {
+  if (!part.zero_shot.defined()) {
+    part.zero_shot = collect(part, [&](const trmml::clip::ImageFeatures& images) {
+      return trmml::functional::zero_shot_scores(
+          images.global, images.regions, world.frozen_text.to(images.global.device()));
+    });
+  }
+  return part.zero_shot;
+}
+
+}  // namespace experiment

@@ -1,0 +1,56 @@
+#pragma once
+
+#include "trmml/clip/clip_model.hpp"
+#include "trmml/data/split.hpp"
+#include "trmml/method/classnames.hpp"
+#include "trmml/method/feature_source.hpp"
+#include "trmml/report/picture.hpp"
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+// What an experiment needs of its data and its CLIP, wherever they come from.
+
+namespace experiment {
+
+/// Pictures with their frozen features and complete labels.
+struct Part {
+  trmml::Features features;  ///< of n pictures
+  at::Tensor labels;         ///< int8 [n, C]; 0 what a test leaves out
+  at::Tensor zero_shot;      ///< [n, C] or undefined: then `zero_shot_of` computes it
+  std::function<trmml::report::Picture(int64_t)> picture;  ///< for reports
+};
+
+/// Everything that does not depend on method, protocol or seed.
+struct World {
+  trmml::clip::ClipModel clip{nullptr};
+  trmml::TokenizedClassnames classnames;
+  at::Tensor frozen_text;  ///< [C, D] text features of "a photo of a {name}."
+
+  std::string dataset;           ///< "FashionScenes", for reports
+  trmml::data::Split all_train;  ///< from which protocols hide labels
+  at::Tensor train_rows;         ///< int64 [n], rows of `all_train` that `train` holds
+  /// Where the salient category of a picture is a draw: in place of
+  /// `all_train.salient`.
+  std::function<std::vector<int64_t>(uint32_t seed)> salient;
+  std::string test_name;  ///< of the test split, for reports
+  Part train;
+  Part held_out;
+  Part test;
+
+  const std::vector<std::string>& names() const { return all_train.table.classnames; }
+};
+
+/// The zero-shot scores [n, C] of a part, computed when first asked for.
+const at::Tensor& zero_shot_of(const World& world, Part& part);
+
+/// What `map` makes of the features of all pictures, batch by batch, as one tensor.
+at::Tensor collect(
+    const Part& part,
+    const std::function<at::Tensor(const trmml::clip::ImageFeatures&)>& map);
+
+}  // namespace experiment
