@@ -309,7 +309,7 @@ TEST_CASE("faults of images have their place", "[coco]") {
   CHECK(
       error_of_images(
           R"([{"id": 1, "file_name": "a"}, {"id": 2, "file_name": "a"}])") ==
-      "own.json: own.json, image 1: expected an \"file_name\" of its own, got \"a\" of "
+      "own.json: own.json, image 1: expected a unique \"file_name\", got \"a\" as in "
       "image 0");
   CHECK(
       error_of_images(R"([{"id": 1}, {"file_name": "a"}])") ==
@@ -392,11 +392,11 @@ TEST_CASE("faults of annotations have their place", "[coco]") {
 TEST_CASE("faults of categories and of the file have their place", "[coco]") {
   CHECK(
       error_of_categories(R"([{"id": 7, "name": "a"}, {"id": 7, "name": "b"}])") ==
-      "own.json: own.json, category 1: expected an \"id\" of its own, got 7 of "
-      "category 0");
+      "own.json: own.json, category 1: expected a unique \"id\", got 7 as in category "
+      "0");
   CHECK(
       error_of_categories(R"([{"id": 7, "name": "a"}, {"id": 5, "name": "a"}])") ==
-      "own.json: own.json, category 0: expected an \"name\" of its own, got \"a\" of "
+      "own.json: own.json, category 0: expected a unique \"name\", got \"a\" as in "
       "category 1");
   CHECK(
       error_of_categories(R"([{"id": 7, "name": " "}])") ==
