@@ -1,0 +1,17 @@
+// One method on MS-COCO 2014 or 2017, with every option.
+//
+//   train_coco --dataset coco2014 --data D --clip F --known-label-proportion 0.1 --out
+//   RUN train_coco --config RUN/config.toml --resume      after a kill or a signal
+//
+// leaves in RUN what docs/run_folder.md describes.
+
+#include "support/train_program.hpp"
+
+int main(int argc, char** argv) {
+  experiment::Defaults defaults;
+  defaults.positives_per_image = 2.9;  // 241,035 of 82,081 annotated pictures
+  return experiment::train_main(
+      {"train_coco", "Trains a method on MS-COCO.", {"coco2014", "coco2017"}, defaults},
+      argc,
+      argv);
+}

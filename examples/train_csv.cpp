@@ -1,0 +1,20 @@
+// One method on data of one's own, with every option.
+//
+//   train_csv --dataset csv --data train.csv --test-data test.csv --clip F
+//   --known-label-proportion 0.1 --out RUN train_csv --config RUN/config.toml --resume
+//   after a kill or a signal
+//
+// leaves in RUN what docs/run_folder.md describes.
+
+#include "support/train_program.hpp"
+
+int main(int argc, char** argv) {
+  experiment::Defaults defaults;
+  return experiment::train_main(
+      {"train_csv",
+       "Trains a method on data of one's own.",
+       {"csv", "folder", "coco-json"},
+       defaults},
+      argc,
+      argv);
+}

@@ -1,0 +1,19 @@
+// One method on PASCAL VOC2007 or VOC2012, with every option.
+//
+//   train_voc --dataset voc2007 --data D --clip F --known-label-proportion 0.1 --out
+//   RUN train_voc --config RUN/config.toml --resume      after a kill or a signal
+//
+// leaves in RUN what docs/run_folder.md describes.
+
+#include "support/train_program.hpp"
+
+int main(int argc, char** argv) {
+  experiment::Defaults defaults;
+  defaults.epochs = 80;
+  defaults.weight_decay = 5e-4;
+  defaults.positives_per_image = 1.5;  // 7,306 of 5,011 pictures
+  return experiment::train_main(
+      {"train_voc", "Trains a method on PASCAL VOC.", {"voc2007", "voc2012"}, defaults},
+      argc,
+      argv);
+}
