@@ -56,8 +56,11 @@ class Trainer;
 }  // namespace training
 
 namespace report {
+class EventLog;
 class HtmlReport;
+class MetricsLog;
 class Progress;
+struct EpochMetrics;
 struct RunReport;
 }  // namespace report
 

@@ -16,6 +16,10 @@ namespace trmml::report {
 
 namespace {
 
+std::string in_percent(double fraction) {
+  return std::isnan(fraction) ? "-" : percent(fraction) + " %";
+}
+
 // "78.4", over several seeds "78.4 +- 0.3" (with the true sign).
 std::string mAP_text(const RunReport& report) {
   return report.runs > 1
@@ -42,26 +46,26 @@ std::string grouped(std::int64_t value) {
 
 std::vector<std::pair<std::string, std::string>> result_facts(const RunReport& report) {
   std::vector<std::pair<std::string, std::string>> facts = {
-      {"mAP (" + report.average_precision_definition + ")", mAP_text(report) + " %"}};
+      {"mAP (" + report.average_precision_definition + ")",
+       std::isnan(report.mAP) ? "-" : mAP_text(report) + " %"}};
   for (const auto& [name, value] : report.mAP_by_definition) {
     if (name != report.average_precision_definition) {
-      facts.emplace_back("mAP (" + name + ")", percent(value) + " %");
+      facts.emplace_back("mAP (" + name + ")", in_percent(value));
     }
   }
   const std::string at = fmt::format(" at {:g}", report.threshold);
   const evaluation::MultilabelMetrics& metrics = report.at_threshold;
-  facts.emplace_back("CF1 of means" + at, percent(metrics.CF1_of_means) + " %");
+  facts.emplace_back("CF1 of means" + at, in_percent(metrics.CF1_of_means));
   facts.emplace_back(
-      "CF1 mean of classes" + at, percent(metrics.CF1_mean_of_classes) + " %");
-  facts.emplace_back("OF1" + at, percent(metrics.OF1) + " %");
+      "CF1 mean of classes" + at, in_percent(metrics.CF1_mean_of_classes));
+  facts.emplace_back("OF1" + at, in_percent(metrics.OF1));
   if (report.top_k > 0) {
     const std::string top = fmt::format(" at top {}", report.top_k);
-    facts.emplace_back(
-        "CF1 of means" + top, percent(report.at_top_k.CF1_of_means) + " %");
-    facts.emplace_back("OF1" + top, percent(report.at_top_k.OF1) + " %");
+    facts.emplace_back("CF1 of means" + top, in_percent(report.at_top_k.CF1_of_means));
+    facts.emplace_back("OF1" + top, in_percent(report.at_top_k.OF1));
   }
   if (!std::isnan(report.mAP_best_on_test)) {
-    facts.emplace_back("mAP, best on test", percent(report.mAP_best_on_test) + " %");
+    facts.emplace_back("mAP, best on test", in_percent(report.mAP_best_on_test));
   }
   return facts;
 }

@@ -228,6 +228,8 @@ TEST_CASE("the common part of report.html") {
   for (const std::string heading : {"Training", "Pseudo-labels"}) {  // nothing of them
     CHECK(!contains(html, "<h2>" + heading + "</h2>"));
   }
+  report.at_threshold.OF1 = NAN;
+  CHECK(contains(html_report(report).html(), "<dt>OF1 at 0.5</dt><dd>-</dd>"));
   report.mAP_best_on_test = 0.8;
   CHECK(contains(
       html_report(report).html(), "<dt>mAP, best on test</dt><dd>80.0 %</dd>"));
