@@ -25,7 +25,10 @@ using trmml::evaluation::mean_average_precision;
 using trmml::evaluation::ScoreMatrix;
 using trmml::evaluation::detail::draw_weights;
 using trmml::evaluation::detail::kLanes;
+using trmml::evaluation::detail::Lanes;
 using trmml::evaluation::detail::quantile;
+using trmml::evaluation::detail::Ranking;
+using trmml::evaluation::detail::ResampledAp;
 using trmml::evaluation::detail::standard_deviation;
 
 namespace {
@@ -123,6 +126,24 @@ TEST_CASE("every replicate is the mAP of the resampled matrices") {
       check_exact<float>(given, definition);
     }
   }
+}
+
+TEST_CASE("weights of any size add up: equal ones change nothing in (c)") {
+  Ranking<double> ranking;
+  for (int n = 0; n < 700; ++n) {
+    ranking.emplace_back(700.0 - n, n, n > 600);
+  }
+  std::vector<Lanes<std::uint8_t>> weights(700);
+  for (auto& row : weights) {
+    row.fill(255);  // 600 of them are more than 16 bits hold
+  }
+  double expected = 0.0;
+  for (int hits = 1; hits < 100; ++hits) {
+    expected += hits / (601.0 + hits) / 99.0;
+  }
+  const auto ap = ResampledAp<double>(ranking, weights)(ApDefinition::kTieGrouped);
+  CHECK(ap.front() == Catch::Approx(expected).epsilon(1e-12));
+  CHECK(ap.back() == ap.front());
 }
 
 TEST_CASE("resamples are drawn as written, on every machine") {
