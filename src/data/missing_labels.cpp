@@ -8,6 +8,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+#include <numeric>
 #include <random>
 
 namespace trmml::data {
@@ -16,6 +19,28 @@ namespace {
 at::Tensor checked(const at::Tensor& labels, const char* where) {
   check_labels(labels, {kAnySize, kAnySize}, where);
   return labels.to(at::kCPU, at::kChar).contiguous();
+}
+
+/// Keeps the entries that `keeps` is true for; it gets one uniform draw each.
+template <typename Keeps>
+at::Tensor keep_by_draws(const at::Tensor& complete, uint32_t seed, Keeps&& keeps) {
+  at::Tensor observed = complete.clone();
+  std::mt19937 engine(seed);
+  auto* entries = observed.data_ptr<int8_t>();
+  for (int64_t i = 0; i < observed.numel(); ++i) {
+    if (!keeps(legacy_uniform(engine))) {
+      entries[i] = 0;
+    }
+  }
+  return observed;
+}
+
+/// `RandomState.permutation(n)`.
+std::vector<int64_t> legacy_permutation(std::mt19937& engine, size_t n) {
+  std::vector<int64_t> order(n);
+  std::iota(order.begin(), order.end(), 0);
+  legacy_shuffle(engine, order);
+  return order;
 }
 
 }  // namespace
@@ -28,12 +53,69 @@ known_label_proportion(const at::Tensor& labels, double proportion, uint32_t see
       "known_label_proportion: expected a proportion in [0, 1], got ",
       proportion,
       proportion > 1.0 ? " (10 % is 0.1)" : "");
-  at::Tensor observed = complete.clone();
+  return keep_by_draws(
+      complete, seed, [proportion](double draw) { return draw < proportion; });
+}
+
+at::Tensor
+random_per_sample(const at::Tensor& labels, double removal_rate, uint32_t seed) {
+  const at::Tensor complete = checked(labels, "random_per_sample");
+  TORCH_CHECK_VALUE(
+      removal_rate >= 0.0 && removal_rate <= 1.0,
+      "random_per_sample: expected a removal rate in [0, 1], got ",
+      removal_rate,
+      removal_rate > 1.0 ? " (10 % is 0.1)" : "");
+  return keep_by_draws(
+      complete, seed, [removal_rate](double draw) { return !(draw < removal_rate); });
+}
+
+at::Tensor fixed_per_class(const at::Tensor& labels, int64_t n, uint32_t seed) {
+  const at::Tensor complete = checked(labels, "fixed_per_class");
+  TORCH_CHECK_VALUE(n >= 0, "fixed_per_class: expected 0 entries or more, got ", n);
+  at::Tensor observed = at::zeros_like(complete);
   std::mt19937 engine(seed);
-  auto* entries = observed.data_ptr<int8_t>();
-  for (int64_t i = 0; i < observed.numel(); ++i) {
-    if (!(legacy_uniform(engine) < proportion)) {
-      entries[i] = 0;
+  const int64_t n_cls = complete.size(1);
+  const auto* from = complete.data_ptr<int8_t>();
+  auto* to = observed.data_ptr<int8_t>();
+  std::vector<int64_t> rows;
+  for (int64_t c = 0; c < n_cls; ++c) {
+    for (const int8_t state : {int8_t{1}, int8_t{-1}}) {
+      rows.clear();
+      for (int64_t row = 0; row < complete.size(0); ++row) {
+        if (from[row * n_cls + c] == state) {
+          rows.push_back(row);
+        }
+      }
+      const std::vector<int64_t> order = legacy_permutation(engine, rows.size());
+      const size_t kept = std::min(rows.size(), static_cast<size_t>(n));
+      for (size_t i = 0; i < kept; ++i) {
+        to[rows[static_cast<size_t>(order[i])] * n_cls + c] = state;
+      }
+    }
+  }
+  return observed;
+}
+
+at::Tensor
+missing_positives(const at::Tensor& labels, PositivesLeft left, uint32_t seed) {
+  const at::Tensor complete = checked(labels, "missing_positives");
+  const size_t divisor = left == PositivesLeft::kThreeQuarters ? 2 : 5;
+  at::Tensor observed = at::zeros_like(complete);
+  std::mt19937 engine(seed);
+  const int64_t n_cls = complete.size(1);
+  std::vector<int64_t> positives;
+  for (int64_t row = 0; row < complete.size(0); ++row) {
+    const auto* entries = complete.data_ptr<int8_t>() + row * n_cls;
+    positives.clear();
+    for (int64_t c = 0; c < n_cls; ++c) {
+      if (entries[c] > 0) {
+        positives.push_back(c);
+      }
+    }
+    legacy_shuffle(engine, positives);
+    const size_t kept = std::min(positives.size(), positives.size() / divisor + 1);
+    for (size_t i = 0; i < kept; ++i) {
+      observed.data_ptr<int8_t>()[row * n_cls + positives[i]] = 1;
     }
   }
   return observed;
@@ -89,6 +171,24 @@ at::Tensor keep_one_positive(
     observed.data_ptr<int8_t>()[row * n_cls + c] = 1;
   }
   return observed;
+}
+
+HeldOutRows cole_held_out(int64_t n, uint32_t seed, double share) {
+  TORCH_CHECK_VALUE(n >= 0, "cole_held_out: expected 0 rows or more, got ", n);
+  TORCH_CHECK_VALUE(
+      share >= 0.0 && share <= 1.0,
+      "cole_held_out: expected a share in [0, 1], got ",
+      share);
+  std::mt19937 engine(seed);
+  const std::vector<int64_t> order = legacy_permutation(engine, static_cast<size_t>(n));
+  const auto held_out =
+      static_cast<int64_t>(std::nearbyint(share * static_cast<double>(n)));
+  HeldOutRows rows;
+  rows.train.assign(order.begin(), order.end() - held_out);
+  rows.held_out.assign(order.end() - held_out, order.end());
+  std::sort(rows.train.begin(), rows.train.end());
+  std::sort(rows.held_out.begin(), rows.held_out.end());
+  return rows;
 }
 
 }  // namespace trmml::data

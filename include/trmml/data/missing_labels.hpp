@@ -19,6 +19,39 @@ namespace trmml::data {
 at::Tensor
 known_label_proportion(const at::Tensor& labels, double proportion, uint32_t seed = 0);
 
+/// Hides each entry with probability `removal_rate` in [0, 1].
+///
+/// The protocol "random per sample" of CSL ("Multi-label Classification with Partial
+/// Annotations using Class-aware Selective Loss", CVPR 2022): one uniform draw an entry
+/// in row-major order, hidden if it is below the rate. Theirs is not seeded; after
+/// `numpy.random.seed(seed)` it hides the same entries. At equal seeds the entries
+/// differ from those of `known_label_proportion`.
+at::Tensor
+random_per_sample(const at::Tensor& labels, double removal_rate, uint32_t seed = 0);
+
+/// Keeps `n` present and `n` absent entries of each category, or all there are.
+///
+/// The protocol "fixed per class" of CSL: category by category, a random choice without
+/// repetition among the present entries, then among the absent ones. Theirs is not
+/// seeded; after `numpy.random.seed(seed)` it keeps the same entries.
+at::Tensor fixed_per_class(const at::Tensor& labels, int64_t n, uint32_t seed = 0);
+
+/// How many of its n positives a picture keeps.
+enum class PositivesLeft {
+  kThreeQuarters,  ///< floor(n / 2) + 1, the "0.75 left" of SPLC
+  kTwoFifths,      ///< floor(n / 5) + 1, the "0.4 left" of SPLC
+};
+
+/// Keeps some positives of each picture; everything else becomes unknown. (The method
+/// may count unknown as absent, as SPLC does.)
+///
+/// The counts are those of SPLC ("Simple and Robust Loss Design for Multi-Label
+/// Learning with Missing Labels", 2021), whose draws are published as lists only
+/// (`read_positive_list`). The draw is ours: the positives of a row are shuffled, the
+/// first ones are kept. With one seed, what is left of 0.4 is left of 0.75, too.
+at::Tensor
+missing_positives(const at::Tensor& labels, PositivesLeft left, uint32_t seed = 0);
+
 /// Keeps one random positive a picture; everything else becomes unknown, also in a
 /// picture without a positive.
 ///
@@ -32,5 +65,18 @@ at::Tensor single_positive(const at::Tensor& labels, uint32_t seed = 1200);
 at::Tensor keep_one_positive(
     const at::Tensor& labels,
     const std::vector<int64_t>& category);
+
+/// Rows of a training set, both in ascending order.
+struct HeldOutRows {
+  std::vector<int64_t> train;
+  std::vector<int64_t> held_out;
+};
+
+/// The part of the training set that Cole et al. choose their epoch on.
+///
+/// Of NumPy's `RandomState(seed).permutation(n)` the last round(share * n) rows are
+/// held out (halves round to even). Labels are hidden first, in the whole training set:
+/// the order of both matters, as each has its own generator of the same seed.
+HeldOutRows cole_held_out(int64_t n, uint32_t seed = 1200, double share = 0.2);
 
 }  // namespace trmml::data

@@ -1,0 +1,150 @@
+// Hides labels by a protocol, or converts the mask of another project.
+//
+//   make_masks --labels F --protocol known-label-proportion --known-label-proportion
+//   0.1
+//              --out mask.npy
+//   make_masks --labels F --import partial_label_0.10.pt --code dualcoop --out mask.csv
+//
+// --labels is a complete matrix [N, C]: .csv (a column a category), .npy or
+// .safetensors in the code of --labels-code. --images names its rows and --names its
+// columns where the file does not; mask files that name their pictures need that.
+// Prints what is known, and the digest that reports carry.
+//
+// Exit status: 0 done, 2 wrong options, 3 labels or a mask that cannot be read or
+// contradict each other.
+
+#include "trmml/data/mask_files.hpp"
+#include "trmml/data/missing_labels.hpp"
+#include "trmml/data/protocol.hpp"
+#include "trmml/io/npy.hpp"
+
+#include <ATen/ops/from_blob.h>
+
+#include "support/label_source.hpp"
+#include "support/program.hpp"
+
+namespace {
+
+namespace data = trmml::data;
+namespace fs = std::filesystem;
+
+struct Options {
+  label_source::Options labels;
+  data::ProtocolOptions protocol;
+  std::string protocol_name;
+  std::string salient;
+  std::string import;
+  std::string code;
+  std::string import_images;
+  std::string form = "matrix";
+  std::string held_out;
+  std::string out;
+};
+
+/// The observed labels, and a line about where they come from.
+at::Tensor make_mask(const Options& options, data::Split& split, std::string& origin) {
+  if (!options.import.empty()) {
+    origin = fmt::format("{}, code {}", options.import, options.code);
+    const data::LabelCode code = data::parse_label_code(options.code);
+    if (code == data::LabelCode::kSplc &&
+        fs::path(options.import).extension() == ".txt") {
+      const data::PositiveList list =
+          data::read_positive_list(options.import, split.table);
+      origin += fmt::format(
+          ", md5 {} ({} the published single-label list of COCO)",
+          list.md5,
+          list.is_published_single() ? "this is" : "not");
+      return list.labels;
+    }
+    const auto images = options.import_images.empty()
+                            ? std::vector<std::string>()
+                            : label_source::read_names(options.import_images);
+    return data::read_mask(options.import, code, split.table, images);
+  }
+  origin = data::describe(options.protocol);
+  if (!options.salient.empty()) {
+    const at::Tensor rows = trmml::io::read_npy(options.salient).to(at::kLong);
+    const at::Tensor dense = rows.reshape({-1}).contiguous();
+    split.salient.assign(
+        dense.data_ptr<int64_t>(), dense.data_ptr<int64_t>() + dense.numel());
+  }
+  return data::hide_labels(split, options.protocol);
+}
+
+void write_rows(const std::string& path, std::vector<int64_t> rows) {
+  trmml::io::write_npy(
+      path, at::from_blob(rows.data(), {static_cast<int64_t>(rows.size())}, at::kLong));
+}
+
+void make_masks(const Options& options) {
+  data::Split split = label_source::read(options.labels);
+  const int64_t n = split.table.labels.size(0);
+  fmt::print("labels: {}, {} x {}\n", split.name, n, split.table.labels.size(1));
+  label_source::print_counts(split.table.labels);
+  std::string origin;
+  const at::Tensor mask = make_mask(options, split, origin);
+  fmt::print("mask: {}\n", origin);
+  label_source::print_counts(mask);
+  if (!options.held_out.empty()) {
+    const data::HeldOutRows rows = data::cole_held_out(n);
+    write_rows(options.held_out, rows.held_out);
+    fmt::print(
+        "held out: {} of {} rows, in {}\n", rows.held_out.size(), n, options.held_out);
+  }
+  if (fs::path(options.out).extension() == ".npy") {
+    trmml::io::write_npy(options.out, mask);
+  } else {
+    split.table.labels = mask;
+    data::write_mask_csv(
+        options.out,
+        split.table,
+        options.form == "long" ? data::MaskCsv::kLong : data::MaskCsv::kMatrix);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"Hides labels by a protocol, or converts the mask of another project."};
+  Options options;
+  app.option_defaults()->always_capture_default();
+  label_source::add_options(app, options.labels);
+  auto* protocol = app.add_option("--protocol", options.protocol_name, "How to hide")
+                       ->check(CLI::IsMember(data::protocol_names()));
+  auto& parameters = options.protocol;
+  const auto share = CLI::Range(0.0, 1.0);
+  app.add_option("--known-label-proportion", parameters.known_label_proportion, "HCP")
+      ->check(share);
+  app.add_option("--positives-left", parameters.positives_left, "SPLC: 0.75 or 0.4");
+  app.add_option("--labels-per-class", parameters.labels_per_class, "CSL: n of each")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--removal-rate", parameters.removal_rate, "CSL")->check(share);
+  app.add_option(
+      "--seed", parameters.seed, "Default: 1200 for single-positive, else 0");
+  app.add_option("--salient", options.salient, ".npy [N]: category, -1 for none");
+  auto* import = app.add_option("--import", options.import, "A mask file to convert");
+  auto* code = app.add_option(
+      "--code", options.code, "Who wrote it: hcp, dualcoop, cole, cole-complete, splc");
+  app.add_option("--import-images", options.import_images, "Names of its rows")
+      ->needs(import);
+  import->needs(code)->excludes(protocol);
+  code->needs(import);
+  app.add_option("--held-out", options.held_out, "Write the rows Cole et al. hold out");
+  app.add_option("--csv-form", options.form, "Of --out F.csv")
+      ->check(CLI::IsMember({"matrix", "long"}));
+  app.add_option("--out", options.out, "The mask, .npy or .csv")->required();
+  program::parse(app, argc, argv);
+  return program::run("make_masks", [&] {
+    if (options.protocol_name.empty() == options.import.empty()) {
+      throw program::UsageError("expected --protocol or --import");
+    }
+    const fs::path ending = fs::path(options.out).extension();
+    if (ending != ".npy" && ending != ".csv") {
+      throw program::UsageError("--out: expected F.npy or F.csv, got " + options.out);
+    }
+    if (!options.protocol_name.empty()) {
+      options.protocol.protocol = data::parse_protocol(options.protocol_name);
+    }
+    make_masks(options);
+  });
+}

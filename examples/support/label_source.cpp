@@ -1,0 +1,68 @@
+#include "support/label_source.hpp"
+
+#include "trmml/data/mask_files.hpp"
+#include "trmml/io/npy.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "support/clip_program.hpp"
+
+namespace label_source {
+
+namespace data = trmml::data;
+namespace fs = std::filesystem;
+
+void add_options(CLI::App& app, Options& options) {
+  app.add_option(
+         "--labels", options.labels, "Complete labels: .csv, .npy or .safetensors")
+      ->required();
+  app.add_option(
+      "--labels-code",
+      options.code,
+      "Code of --labels (.npy, .safetensors): hcp, dualcoop, cole, cole-complete");
+  app.add_option("--images", options.images, "Names of the pictures, .npy or lines");
+  app.add_option("--names", options.names, "Names of the categories, .npy or lines");
+}
+
+data::Split read(const Options& options) {
+  data::Split split;
+  split.name = options.labels;
+  if (fs::path(options.labels).extension() == ".csv") {
+    split.table = data::read_label_csv(options.labels);
+  } else {
+    const auto names_of = [](const std::string& file) {
+      return file.empty() ? std::vector<std::string>() : read_names(file);
+    };
+    split.table = data::read_label_array(
+        options.labels,
+        data::parse_label_code(options.code),
+        names_of(options.images),
+        names_of(options.names));
+  }
+  split.names_for_clip = split.table.classnames;
+  data::validate(split);
+  return split;
+}
+
+std::vector<std::string> read_names(const std::string& file) {
+  return fs::path(file).extension() == ".npy" ? trmml::io::read_npy_names(file)
+                                              : clip_program::read_lines(file);
+}
+
+void print_counts(const at::Tensor& labels) {
+  const data::LabelCounts counts = data::count_labels(labels);
+  fmt::print(
+      "known {} of {} ({:.2f} %), present {}, absent {}, digest {}\n",
+      counts.known,
+      labels.numel(),
+      100.0 * static_cast<double>(counts.known) /
+          static_cast<double>(std::max<int64_t>(labels.numel(), 1)),
+      counts.present,
+      counts.absent,
+      data::label_digest(labels));
+}
+
+}  // namespace label_source

@@ -1,0 +1,34 @@
+#pragma once
+
+#include "trmml/data/split.hpp"
+
+#include <ATen/core/Tensor.h>
+
+#include <CLI/CLI.hpp>
+
+#include <string>
+#include <vector>
+
+// Where a program's complete labels come from.
+
+namespace label_source {
+
+struct Options {
+  std::string labels;
+  std::string code = "hcp";
+  std::string images;
+  std::string names;
+};
+
+void add_options(CLI::App& app, Options& options);
+
+/// The labels that `options` name. Throws `trmml::DataError`.
+trmml::data::Split read(const Options& options);
+
+/// Names from `.npy` (dtype U) or from the lines of a text file.
+std::vector<std::string> read_names(const std::string& file);
+
+/// Prints what is known in `labels`, and their digest.
+void print_counts(const at::Tensor& labels);
+
+}  // namespace label_source
