@@ -4,11 +4,12 @@
 //   evaluate --scores scores.safetensors --labels labels.safetensors --scale logits
 //     --names names.txt --out report.json
 //
-// Files are matrices [pictures, categories]. Labels are -1 absent, 0 unknown (left
-// out), +1 present. --mask leaves out further entries: those where it is 1. Prints mAP
-// in three definitions with a bootstrap interval, CP CR CF1 OP OR OF1 at a threshold
-// and top-k, the calibration, and a line a category; --out holds all of it under the
-// keys of report.json (docs/metrics.md).
+// Files are matrices [pictures, categories]: CSV, .npy or safetensors. Labels are -1
+// absent, 0 unknown (left out), +1 present; --code reads what others write. --mask
+// leaves out further entries: those where it is 1. Prints mAP in three definitions with
+// a bootstrap interval, CP CR CF1 OP OR OF1 at a threshold and top-k, the calibration,
+// and a line a category; --out holds all of it under the keys of report.json
+// (docs/metrics.md).
 //
 // Exit status: 0 done, 2 wrong options, 3 files that cannot be read or do not fit, 4 a
 // safetensors file that is none.
@@ -51,7 +52,7 @@ void evaluate(const Options& options) {
 
 void add_files(CLI::App& app, Options& options) {
   auto& files = options.files;
-  const char* const kKinds = ": .csv or .safetensors";
+  const char* const kKinds = ": .csv, .npy or .safetensors";
   app.add_option("--scores", files.scores, std::string("Scores") + kKinds)->required();
   app.add_option(
          "--labels",
@@ -63,8 +64,10 @@ void add_files(CLI::App& app, Options& options) {
       files.mask,
       std::string("Entries to leave out: 1 is left out, 0 is counted") + kKinds);
   app.add_option("--names", files.names, "File with the name of a category a line");
-  app.add_flag(
-      "--zero-is-absent", files.zero_is_absent, "Labels are 0 absent and 1 present");
+  app.add_option(
+      "--code",
+      files.code,
+      "How labels are written: hcp (as above), dualcoop, cole, cole-complete, splc");
   app.add_option("--out", options.out, "File for the report, in JSON");
   app.add_flag("--quiet", options.quiet, "Print no line a category");
 }

@@ -2,7 +2,9 @@
 
 #include "trmml/core/check.hpp"
 #include "trmml/core/error.hpp"
+#include "trmml/data/label_code.hpp"
 #include "trmml/data/number_table.hpp"
+#include "trmml/io/npy.hpp"
 #include "trmml/io/safetensors.hpp"
 
 #include <ATen/ATen.h>
@@ -16,7 +18,7 @@
 #include <filesystem>
 #include <set>
 
-#include "support/clip_program.hpp"
+#include "support/label_source.hpp"
 
 namespace evaluation_program {
 
@@ -61,9 +63,11 @@ NumberTable read_table(const std::string& path, const std::string& role) {
     table = trmml::data::read_number_table(path);
   } else if (ending == ".safetensors") {
     table.values = choose(path, role, trmml::io::read_safetensors(path).tensors);
+  } else if (ending == ".npy") {
+    table.values = trmml::io::read_npy(path);
   } else {
     throw DataError(
-        path + ": expected a file of numbers that ends with .csv or .safetensors");
+        path + ": expected a file that ends with .csv, .npy or .safetensors");
   }
   if (table.values.dim() != 2 || table.values.numel() == 0) {
     throw DataError(fmt::format(
@@ -86,49 +90,42 @@ at::Tensor as_scores(const std::string& path, const at::Tensor& values) {
   return values.to(is_wide ? at::kDouble : at::kFloat).contiguous();
 }
 
-// Whole numbers from `low` to 1 as int8.
-at::Tensor as_small_integers(
-    const std::string& path,
-    const std::string& what,
-    const at::Tensor& values,
-    int low) {
-  at::Tensor wrong;
-  if (values.scalar_type() != at::kBool) {
-    wrong = values.lt(low).logical_or_(values.gt(1));
-    if (values.is_floating_point()) {
-      wrong.logical_or_(values.ne(values.round()));
-    }
+at::Tensor as_labels(const ScoreFiles& files, const at::Tensor& values) {
+  const auto code = trmml::data::parse_label_code(files.code);
+  const bool is_ours =
+      code == trmml::data::LabelCode::kHcp && values.scalar_type() == at::kChar;
+  const at::Tensor labels =
+      is_ours ? values.contiguous()
+              : trmml::data::from_label_code(values, code, files.labels);
+  if (labels.min().item<int64_t>() >= 0) {
+    throw DataError(fmt::format(
+        "{}: expected labels of which some are absent, got none in the code {} (--code "
+        "names another; cole-complete is 1 present, 0 absent)",
+        files.labels,
+        files.code));
   }
-  if (wrong.defined() && wrong.any().item<bool>()) {
+  return labels;
+}
+
+at::Tensor as_mask(const std::string& path, const at::Tensor& values) {
+  if (values.scalar_type() == at::kBool) {
+    return values.contiguous();
+  }
+  const at::Tensor wrong = values.ne(0).logical_and_(values.ne(1));
+  if (wrong.any().item<bool>()) {
     const at::Tensor place = wrong.nonzero()[0];
     const auto row = place[0].item<int64_t>();
     const auto column = place[1].item<int64_t>();
     throw DataError(fmt::format(
-        "{}: expected {}, got {:g} at row {}, column {}",
+        "{}: expected a mask of 0 (counted) and 1 (left out), got {:g} at row {}, "
+        "column "
+        "{}",
         path,
-        what,
         values[row][column].item<double>(),
         row,
         column));
   }
-  return values.to(at::kChar).contiguous();
-}
-
-at::Tensor as_labels(const ScoreFiles& files, const at::Tensor& values) {
-  if (files.zero_is_absent) {
-    const at::Tensor bits =
-        as_small_integers(files.labels, "labels that are 0 or 1", values, 0);
-    return bits.mul(2).sub_(1);
-  }
-  const at::Tensor labels = as_small_integers(
-      files.labels, "labels in {-1 absent, 0 unknown, +1 present}", values, -1);
-  if (labels.min().item<int64_t>() >= 0) {
-    throw DataError(
-        files.labels +
-        ": expected labels of which some are -1, absent, got none (0 is unknown; where "
-        "it stands for absent, say --zero-is-absent)");
-  }
-  return labels;
+  return values.ne(0).contiguous();
 }
 
 // What belongs to the scores has their shape, and the names that both have are equal.
@@ -163,7 +160,7 @@ void check_fits(
 }
 
 std::vector<std::string> read_names(const std::string& path, int64_t count) {
-  std::vector<std::string> names = clip_program::read_lines(path);
+  std::vector<std::string> names = label_source::read_names(path);
   std::set<std::string> seen;
   if (static_cast<int64_t>(names.size()) != count) {
     throw DataError(fmt::format(
@@ -185,17 +182,17 @@ std::vector<std::string> read_names(const std::string& path, int64_t count) {
 
 Scored read_score_files(const ScoreFiles& files) {
   Scored scored;
+  NumberTable labels = read_table(files.labels, "labels");
+  labels.values = as_labels(files, labels.values);
   const NumberTable scores = read_table(files.scores, "scores");
-  scored.scores = as_scores(files.scores, scores.values);
-  const NumberTable labels = read_table(files.labels, "labels");
   check_fits(scores, files.labels, labels);
-  scored.labels = as_labels(files, labels.values);
+  scored.labels = labels.values;
+  scored.scores = as_scores(files.scores, scores.values);
   scored.files = {{"scores", files.scores}, {"labels", files.labels}};
   if (!files.mask.empty()) {
     const NumberTable mask = read_table(files.mask, "mask");
     check_fits(scores, files.mask, mask);
-    scored.ignore =
-        as_small_integers(files.mask, "a mask of 0 and 1", mask.values, 0).ne(0);
+    scored.ignore = as_mask(files.mask, mask.values);
     scored.files.emplace_back("mask", files.mask);
   }
   const int64_t categories = scored.scores.size(1);

@@ -26,12 +26,13 @@ struct ScoreFiles {
   std::string labels;
   std::string mask;
   std::string names;
-  bool zero_is_absent = false;  ///< labels are 0 and 1, none is unknown
+  std::string code = "hcp";  ///< of the labels: `data::parse_label_code`
 };
 
-/// Reads them: CSV (`data::read_number_table`) or safetensors (the tensor that has the
-/// name of its role, "scores", "labels" or "mask", or the only one). Names come from
-/// `names`, a line each, else from a header, else they are 0, 1, 2 ...
+/// Reads them: CSV (`data::read_number_table`), NumPy's .npy, or safetensors (the
+/// tensor that has the name of its role, "scores", "labels" or "mask", or the only
+/// one). Names come from `names` (a line each, or .npy), else from a header, else they
+/// are 0, 1 ...
 ///
 /// Throws `trmml::DataError` when a file cannot be read, shapes or names disagree, or
 /// values are of the wrong kind.

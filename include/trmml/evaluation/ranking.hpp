@@ -102,11 +102,27 @@ void sort_ranking(Ranking<T>& ranking, Ranking<T>& spare) {
   }
 }
 
+// Asks for the columns [first, end) of a later row: with many columns the next row lies
+// on another page, where processors do not look ahead by themselves.
+template <typename Matrix>
+void prefetch_row(
+    const Matrix& matrix,
+    Eigen::Index n,
+    Eigen::Index first,
+    Eigen::Index end) {
+  constexpr Eigen::Index kAhead = 16;
+  constexpr Eigen::Index kLine = 64 / sizeof(typename Matrix::Scalar);
+  const Eigen::Index row = std::min(n + kAhead, matrix.rows() - 1);
+  for (Eigen::Index c = first; c < end; c += kLine) {
+    __builtin_prefetch(&matrix.coeffRef(row, c));
+  }
+}
+
 // Calls `use(c, ranking)` for each column in order, with its known entries sorted.
 //
-// Some columns at a time are gathered in one pass over the rows, as many as a cache
-// line holds scores: a column of a row-major matrix costs a cache line an entry.
-// Memory: N rankings of that many columns, 128 bytes a row.
+// Some columns at a time are gathered in one pass over the rows, because a column of a
+// row-major matrix alone costs a cache line an entry: 16, or as many as make 2^20
+// entries (8 MiB of float), which is the memory it takes; 128 at most.
 template <typename T, typename Use>
 void for_each_ranking(
     const ScoresRef<T>& scores,
@@ -121,11 +137,14 @@ void for_each_ranking(
          << scores.rows();
     throw std::invalid_argument(text.str());
   }
-  constexpr Eigen::Index kColumns = 64 / sizeof(T);
-  std::array<Ranking<T>, static_cast<std::size_t>(kColumns)> rankings;
+  constexpr Eigen::Index kEntries = Eigen::Index{1} << 20;
+  const Eigen::Index columns = std::clamp<Eigen::Index>(
+      kEntries / std::max<Eigen::Index>(scores.rows(), 1), 16, 128);
+  std::vector<Ranking<T>> rankings(
+      static_cast<std::size_t>(std::min(columns, scores.cols())));
   Ranking<T> spare;
-  for (Eigen::Index first = 0; first < scores.cols(); first += kColumns) {
-    const Eigen::Index end = std::min(scores.cols(), first + kColumns);
+  for (Eigen::Index first = 0; first < scores.cols(); first += columns) {
+    const Eigen::Index end = std::min(scores.cols(), first + columns);
     const auto ranking_of = [&](Eigen::Index c) -> Ranking<T>& {
       return rankings[static_cast<std::size_t>(c - first)];
     };
@@ -133,6 +152,8 @@ void for_each_ranking(
       ranking_of(c).clear();
     }
     for (Eigen::Index n = 0; n < scores.rows(); ++n) {
+      prefetch_row(scores, n, first, end);
+      prefetch_row(labels, n, first, end);
       for (Eigen::Index c = first; c < end; ++c) {
         const bool is_ignored = ignore.size() != 0 && ignore(n, c);
         if (labels(n, c) != 0 && !is_ignored) {
