@@ -18,7 +18,7 @@
 
 #include <fmt/format.h>
 
-#include <map>
+#include <string>
 
 #include "support/evaluation.hpp"
 #include "support/program.hpp"
@@ -28,19 +28,29 @@ namespace {
 
 using evaluation_program::MetricOptions;
 using evaluation_program::Scale;
-using trmml::evaluation::ApDefinition;
 
 struct Options {
   evaluation_program::ScoreFiles files;
-  MetricOptions metrics;
+  std::string scale = "probabilities";
+  std::string ap = "precision_at_positives";
+  MetricOptions metrics;  // but for these two
   std::string out;
   bool quiet = false;
 };
 
+MetricOptions metric_options(const Options& options) {
+  MetricOptions metrics = options.metrics;
+  metrics.definition = trmml::evaluation::parse_ap_definition(options.ap);
+  metrics.scale = options.scale == "logits"    ? Scale::kLogits
+                  : options.scale == "ranking" ? Scale::kRanking
+                                               : Scale::kProbabilities;
+  return metrics;
+}
+
 void evaluate(const Options& options) {
   evaluation_program::Scored scored =
       evaluation_program::read_score_files(options.files);
-  const auto report = evaluation_program::evaluate(scored, options.metrics);
+  const auto report = evaluation_program::evaluate(scored, metric_options(options));
   fmt::print("{}", evaluation_program::summary(report));
   if (!options.quiet) {
     fmt::print("\n{}", evaluation_program::category_table(report));
@@ -72,30 +82,21 @@ void add_files(CLI::App& app, Options& options) {
   app.add_flag("--quiet", options.quiet, "Print no line a category");
 }
 
-void add_metrics(CLI::App& app, MetricOptions& metrics) {
-  const std::map<std::string, Scale> scales = {
-      {"probabilities", Scale::kProbabilities},
-      {"logits", Scale::kLogits},
-      {"ranking", Scale::kRanking}};
+void add_metrics(CLI::App& app, Options& options) {
+  auto& metrics = options.metrics;
   app.add_option(
          "--scale",
-         metrics.scale,
+         options.scale,
          "What scores are. logits: the sigmoid makes them probabilities; ranking: of "
          "any kind, no threshold and no calibration")
-      ->transform(CLI::CheckedTransformer(scales))
-      ->default_str("probabilities");
+      ->check(CLI::IsMember({"probabilities", "logits", "ranking"}));
   app.add_flag_callback(
-      "--logits", [&metrics] { metrics.scale = Scale::kLogits; }, "As --scale logits");
-  std::map<std::string, ApDefinition> definitions;
-  for (const ApDefinition definition : trmml::evaluation::kApDefinitions) {
-    definitions[to_string(definition)] = definition;
-  }
+      "--logits", [&options] { options.scale = "logits"; }, "As --scale logits");
   app.add_option(
          "--ap",
-         metrics.definition,
+         options.ap,
          "The definition that is called mAP; the others are reported beside it")
-      ->transform(CLI::CheckedTransformer(definitions))
-      ->default_str(to_string(metrics.definition));
+      ->check(CLI::IsMember({"precision_at_positives", "interpolated", "tie_grouped"}));
   app.add_option(
          "--threshold",
          metrics.threshold,
@@ -124,7 +125,7 @@ int main(int argc, char** argv) {
   Options options;
   app.option_defaults()->always_capture_default();
   add_files(app, options);
-  add_metrics(app, options.metrics);
+  add_metrics(app, options);
   program::parse(app, argc, argv);
   return program::run("evaluate", [&] { evaluate(options); });
 }

@@ -177,7 +177,17 @@ RunReport evaluate(Scored& scored, const MetricOptions& options) {
 }
 
 std::string summary(const RunReport& report) {
-  std::string text = "in percent\n";
+  int64_t present = 0;
+  int64_t absent = 0;
+  for (const CategoryRecord& category : report.categories) {
+    present += category.positives;
+    absent += category.negatives;
+  }
+  std::string text = fmt::format(
+      "{} categories, {} labels present, {} absent; all in percent\n",
+      report.categories.size(),
+      present,
+      absent);
   const auto out = std::back_inserter(text);
   for (const auto& [name, value] : report.mAP_by_definition) {
     fmt::format_to(out, "mAP {:<23}{:>6}", name, percent(value));
