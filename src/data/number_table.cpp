@@ -17,6 +17,7 @@
 #include <system_error>
 
 #include "../io/quoted.hpp"
+#include "csv_fields.hpp"
 #include "text_file.hpp"
 
 namespace trmml::data {
@@ -33,38 +34,6 @@ std::optional<double> parse_number(std::string_view text) {
   const auto [stop, error] = std::from_chars(text.data(), end, value);
   const bool is_number = error == std::errc() && stop == end && !std::isnan(value);
   return is_number ? std::optional<double>(value) : std::nullopt;
-}
-
-// Takes the next field off `line`; `line` has no data after the last one. Nothing when
-// a quoted field does not end, or goes on after its closing quote.
-std::optional<std::string> next_name(std::string_view& line) {
-  std::string name;
-  if (trim(line).starts_with('"')) {
-    line.remove_prefix(line.find('"') + 1);
-    while (true) {
-      const size_t quote = line.find('"');
-      if (quote == std::string_view::npos) {
-        return std::nullopt;
-      }
-      name += line.substr(0, quote);
-      line.remove_prefix(quote + 1);
-      if (!line.starts_with('"')) {
-        break;
-      }
-      name += '"';
-      line.remove_prefix(1);
-    }
-    line = line.substr(std::min(line.find_first_not_of(" \t"), line.size()));
-    if (!line.empty() && line.front() != ',') {
-      return std::nullopt;
-    }
-  } else {
-    const std::string_view field = line.substr(0, line.find(','));
-    name = trim(field);
-    line.remove_prefix(field.size());
-  }
-  line = line.empty() ? std::string_view{} : line.substr(1);
-  return name;
 }
 
 class Reader {
@@ -122,88 +91,82 @@ class Reader {
   }
 
   void read_header(std::string_view line, int64_t number) {
+    std::vector<std::string> names;
+    if (!split_csv_line(line, names)) {
+      add_fault(number, 0, "expected names, got quotes that do not match");
+      return;
+    }
     std::set<std::string> seen;
-    const bool ends_with_comma = line.ends_with(',');
-    bool has_next = true;
-    while (has_next) {
-      const auto column = static_cast<int64_t>(table_.columns.size()) + 1;
-      const std::optional<std::string> name = next_name(line);
-      if (!name) {
-        add_fault(number, column, "expected a name, got quotes that do not match");
-        break;
-      }
-      if (name->empty()) {
+    for (std::string& name : names) {
+      name = trim(name);
+      const auto column = &name - names.data() + 1;
+      if (name.empty()) {
         add_fault(
             number,
             column,
             "expected a name, got an empty field (with pandas: to_csv(index=False))");
-      } else if (!is_utf8(*name)) {
+      } else if (!is_utf8(name)) {
         add_fault(number, column, "expected a name in UTF-8");
-      } else if (!seen.insert(*name).second) {
+      } else if (!seen.insert(name).second) {
         add_fault(
             number,
             column,
             fmt::format(
-                "expected names that differ, got {} again", io::in_quotes(*name)));
+                "expected names that differ, got {} again", io::in_quotes(name)));
       }
-      table_.columns.push_back(*name);
-      has_next = !line.empty();
     }
-    if (ends_with_comma) {
-      add_fault(
-          number,
-          static_cast<int64_t>(table_.columns.size()) + 1,
-          "expected a name, got an empty field");
-    }
-    has_row_names_ = table_.columns.front() == "image";
-    if (has_row_names_) {
-      table_.columns.erase(table_.columns.begin());
-    }
+    has_row_names_ = names.front() == "image";
+    table_.columns.assign(names.begin() + (has_row_names_ ? 1 : 0), names.end());
     columns_ = static_cast<int64_t>(table_.columns.size());
   }
 
   void add_row(std::string_view line, int64_t number) {
     const size_t faults = faults_.count();
     if (has_row_names_) {
-      const std::optional<std::string> name = next_name(line);
-      if (!name || line.data() == nullptr) {
+      if (!split_csv_line(line, texts_)) {
         add_fault(
-            number, 1, "expected a name (its quotes in pairs) and numbers after it");
+            number, 0, "expected a name and numbers, got quotes that do not match");
         return;
       }
-      table_.rows.push_back(*name);
+      fields_.assign(texts_.begin() + 1, texts_.end());
+    } else {
+      fields_.clear();
+      for (bool has_next = true; has_next;) {
+        fields_.push_back(line.substr(0, line.find(',')));
+        has_next = fields_.back().size() < line.size();
+        line.remove_prefix(fields_.back().size() + (has_next ? 1 : 0));
+      }
     }
-    read_numbers(line, number);
-    if (faults_.count() == faults) {
-      std::copy(
-          row_.begin(),
-          row_.end(),
-          table_.values.data_ptr<double>() + rows_ * columns_);
-      ++rows_;
+    read_numbers(number);
+    if (faults_.count() > faults) {
+      return;
     }
+    if (has_row_names_) {
+      table_.rows.push_back(texts_.front());
+    }
+    std::copy(
+        row_.begin(), row_.end(), table_.values.data_ptr<double>() + rows_ * columns_);
+    ++rows_;
   }
 
-  void read_numbers(std::string_view line, int64_t number) {
-    const int64_t first = has_row_names_ ? 2 : 1;
-    int64_t column = 0;
-    for (bool has_next = true; has_next; ++column) {
-      const std::string_view field = line.substr(0, line.find(','));
-      has_next = field.size() < line.size();
-      line.remove_prefix(field.size() + (has_next ? 1 : 0));
+  // From `fields_` into `row_`.
+  void read_numbers(int64_t number) {
+    const auto count = static_cast<int64_t>(fields_.size());
+    if (count != columns_) {
+      add_fault(number, 0, fmt::format("expected {} numbers, got {}", columns_, count));
+    }
+    for (int64_t i = 0; i < count; ++i) {
+      const std::string_view field = fields_[static_cast<size_t>(i)];
       const std::optional<double> value = parse_number(field);
       if (!value) {
         add_fault(
             number,
-            column + first,
+            i + (has_row_names_ ? 2 : 1),
             fmt::format("expected a number, got {}", io::in_quotes(field)) +
                 hint(field));
-      } else if (column < columns_) {
-        row_[static_cast<size_t>(column)] = *value;
+      } else if (i < columns_) {
+        row_[static_cast<size_t>(i)] = *value;
       }
-    }
-    if (column != columns_) {
-      add_fault(
-          number, 0, fmt::format("expected {} numbers, got {}", columns_, column));
     }
   }
 
@@ -215,7 +178,9 @@ class Reader {
   std::filesystem::path path_;
   Faults faults_;
   NumberTable table_;
-  std::vector<double> row_;  // the numbers of a line
+  std::vector<std::string> texts_;        // the fields of a line that has a name
+  std::vector<std::string_view> fields_;  // those with numbers
+  std::vector<double> row_;               // these numbers
   int64_t columns_ = 0;
   int64_t rows_ = 0;
   int64_t header_line_ = 0;  // 0: none
