@@ -45,11 +45,62 @@ Json pseudo_labels_json(const std::vector<EpochMetrics>& history) {
   return list;
 }
 
-Json report_json(const RunReport& report) {
-  Json json;
-  json["method"] = report.method;
-  json["dataset"] = report.dataset;
-  json["split"] = report.split;
+Json named_texts(const std::vector<std::pair<std::string, std::string>>& values) {
+  Json object = Json::object();
+  for (const auto& [name, value] : values) {
+    object[name] = value;
+  }
+  return object;
+}
+
+Json interval_json(const evaluation::BootstrapInterval& interval) {
+  return Json{
+      {"low", number(interval.low)},
+      {"high", number(interval.high)},
+      {"standard_error", number(interval.standard_error)},
+      {"confidence", interval.options.confidence},
+      {"method", "percentile bootstrap over pictures"},
+      {"average_precision_definition", to_string(interval.definition)},
+      {"replicates", interval.options.replicates},
+      {"replicates_without_category",
+       interval.options.replicates -
+           static_cast<std::int64_t>(interval.replicates.size())},
+      {"seed", interval.options.seed}};
+}
+
+Json bins_json(const evaluation::Calibration& calibration) {
+  Json bins = Json::array();
+  for (const evaluation::CalibrationBin& bin : calibration.bins) {
+    bins.push_back(
+        {{"low", bin.low},
+         {"high", bin.high},
+         {"entries", bin.entries},
+         {"mean_probability", number(bin.mean_probability)},
+         {"fraction_present", number(bin.fraction_present)}});
+  }
+  return bins;
+}
+
+Json categories_json(const RunReport& report) {
+  Json categories = Json::array();
+  for (const CategoryRecord& category : report.categories) {
+    Json json = {
+        {"name", category.name},
+        {"positives", category.positives},
+        {"negatives", category.negatives}};
+    for (std::size_t i = 0; i < evaluation::kApDefinitions.size(); ++i) {
+      json["AP_" + to_string(evaluation::kApDefinitions[i])] = number(category.AP[i]);
+    }
+    json["precision"] = number(category.precision);
+    json["recall"] = number(category.recall);
+    json["F1"] = number(category.F1);
+    categories.push_back(std::move(json));
+  }
+  return categories;
+}
+
+// What the training was, as far as the numbers depend on it.
+void add_labels(const RunReport& report, Json& json) {
   if (report.known_label_proportion) {
     json["known_label_proportion"] = number(*report.known_label_proportion);
   }
@@ -59,6 +110,33 @@ Json report_json(const RunReport& report) {
   json["seed"] = report.seed;
   json["known_entries"] = report.known_entries;
   json["mask_digest"] = report.mask_digest;
+}
+
+void add_training(const RunReport& report, Json& json) {
+  json["selected_on"] = report.selected_on;
+  if (!std::isnan(report.mAP_best_on_test)) {
+    json["mAP_best_on_test"] = number(report.mAP_best_on_test);
+  }
+  json["epochs"] = report.epochs;
+  json["seconds"] = number(report.seconds);
+}
+
+Json report_json(const RunReport& report) {
+  const bool is_training = !report.method.empty();
+  Json json;
+  if (is_training) {
+    json["method"] = report.method;
+  }
+  if (!report.files.empty()) {
+    json["files"] = named_texts(report.files);
+  }
+  if (is_training || !report.dataset.empty()) {
+    json["dataset"] = report.dataset;
+    json["split"] = report.split;
+  }
+  if (is_training) {
+    add_labels(report, json);
+  }
   json["mAP"] = number(report.mAP);
   json["average_precision_definition"] = report.average_precision_definition;
   if (report.runs > 1) {
@@ -66,7 +144,14 @@ Json report_json(const RunReport& report) {
     json["mAP_sd"] = number(report.mAP_sd);
   }
   json["mAP_by_definition"] = named_numbers(report.mAP_by_definition);
+  if (report.mAP_interval) {
+    json["mAP_interval"] = interval_json(*report.mAP_interval);
+  }
   json["per_class_AP"] = named_numbers(report.per_class_AP);
+  if (!report.categories.empty()) {
+    json["skipped_without_positive"] = report.skipped_without_positive;
+    json["skipped_without_negative"] = report.skipped_without_negative;
+  }
   json["CF1"] = number(report.at_threshold.CF1_of_means);
   json["CF1_definition"] = "of_means";
   json["CF1_by_definition"] = {
@@ -79,20 +164,20 @@ Json report_json(const RunReport& report) {
     json["top_k"] = report.top_k;
     json["at_top_k"] = metrics_json(report.at_top_k);
   }
-  json["selected_on"] = report.selected_on;
-  if (!std::isnan(report.mAP_best_on_test)) {
-    json["mAP_best_on_test"] = number(report.mAP_best_on_test);
+  if (report.calibration) {
+    json["ECE"] = number(report.calibration->ECE);
+    json["calibration_bins"] = bins_json(*report.calibration);
   }
-  json["epochs"] = report.epochs;
-  json["seconds"] = number(report.seconds);
+  if (!report.categories.empty()) {
+    json["categories"] = categories_json(report);
+  }
+  if (is_training) {
+    add_training(report, json);
+  }
   json["torch_version"] = report.torch_version;
   json["trmml_version"] = report.trmml_version;
   if (!report.environment.empty()) {
-    Json environment = Json::object();
-    for (const auto& [name, value] : report.environment) {
-      environment[name] = value;
-    }
-    json["environment"] = std::move(environment);
+    json["environment"] = named_texts(report.environment);
   }
   if (Json history = pseudo_labels_json(report.history); !history.empty()) {
     json["pseudo_labels"] = std::move(history);

@@ -165,6 +165,37 @@ TEST_CASE("random columns agree with scikit-learn and NumPy") {
   compare(partial, kTieGrouped, reference::kPartialTieGrouped);
 }
 
+TEST_CASE("long random, tied, constant and one-sided columns agree with scikit-learn") {
+  // The columns of tests/reference/metrics.py, from SplitMix64.
+  ScoreMatrix<double> scores(reference::kHashRows, 6);
+  LabelMatrix labels(reference::kHashRows, 6);
+  for (Eigen::Index n = 0; n < scores.rows(); ++n) {
+    std::uint64_t z = (static_cast<std::uint64_t>(n) + 1) * 0x9e3779b97f4a7c15U;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
+    z ^= z >> 31;
+    const double fine = static_cast<double>(z >> 40) / (1 << 24);
+    const double coarse = std::floor(8 * fine) / 8;
+    const std::int8_t label = z % 256 < 20 ? 1 : -1;
+    scores.row(n) << fine, coarse, 0.25, label > 0 ? 0.75 : coarse, fine, fine;
+    labels.row(n) << label, label, label, label, -1, 1;
+  }
+  const double* const expected[] = {
+      reference::kHashAtPositives,
+      reference::kHashInterpolated,
+      reference::kHashTieGrouped};
+  const auto results = mean_average_precision_by_definition(scores, labels);
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    for (std::size_t c = 0; c < 4; ++c) {
+      CHECK(is_near(results[i].per_class[c], expected[i][c]));
+    }
+    CHECK(std::isnan(results[i].per_class[4]));
+    CHECK(std::isnan(results[i].per_class[5]));
+    CHECK(results[i].skipped_without_positive == 1);
+    CHECK(results[i].skipped_without_negative == 1);
+  }
+}
+
 TEST_CASE("(b) is never below (a), (a) equals (c) without equal scores") {
   std::mt19937 engine(5);
   std::normal_distribution<double> normal;

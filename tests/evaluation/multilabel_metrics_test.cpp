@@ -116,6 +116,16 @@ TEST_CASE("both agree with scikit-learn") {
   check_seven(metrics_at_top_k(scores, partial, 3), reference::kPartialTopK);
 }
 
+TEST_CASE("the F1 that share a definition agree with f1_score, macro and micro") {
+  const Eigen::Map<const ScoreMatrix<double>> scores(
+      reference::kScores, reference::kRows, reference::kColumns);
+  const Eigen::Map<const LabelMatrix> labels(
+      reference::kFullLabels, reference::kRows, reference::kColumns);
+  const auto metrics = metrics_at_threshold(scores, labels, 0.5);
+  CHECK(is_near(metrics.CF1_mean_of_classes, reference::kFullF1Score[0]));
+  CHECK(is_near(metrics.OF1, reference::kFullF1Score[1]));
+}
+
 TEST_CASE("a probability must exceed the threshold") {
   const ScoreMatrix<float> probabilities = ScoreMatrix<float>::Constant(1, 1, 0.5F);
   const LabelMatrix labels = LabelMatrix::Ones(1, 1);

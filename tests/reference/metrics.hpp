@@ -75,6 +75,12 @@ inline constexpr double kFullThreshold[] = {  // CP, CR, CF1 of means, CF1 mean 
 inline constexpr double kFullTopK[] = {  // CP, CR, CF1 of means, CF1 mean of classes, OP, OR, OF1
     0.5028968852498265, 0.8373567952515323, 0.6283946543869914, 0.625286230709674, 0.5,
     0.8470588235294118, 0.62882096069869};
+inline constexpr double kFullCalibrationError[] = {  // 15 bins
+    0.21817565008332904};
+inline constexpr int kFullCalibrationEntries[] = {  // by bin
+    2, 25, 7, 26, 24, 16, 26, 30, 15, 28, 26, 11, 22, 23, 7};
+inline constexpr double kFullInterval[] = {  // 2.5 and 97.5 %, standard error of 2000 resamples, tie_grouped
+    0.6979653454503323, 0.8477301231723889, 0.03824150998958397};
 inline constexpr signed char kPartialLabels[] = {  // [kRows, kColumns]
     -1, 1, 1, -1, -1, -1, 0, 0, 0, 1, -1, 1, -1, -1, 1, -1, -1, 0, 1, 0, -1, -1, -1, 0, 1, 0, 0, -1,
     1, 0, 0, -1, -1, 0, 0, -1, 0, -1, -1, 0, -1, 0, 0, 0, -1, 0, 0, -1, 0, 1, 0, -1, -1, 0, 0, -1,
@@ -102,6 +108,24 @@ inline constexpr double kPartialThreshold[] = {  // CP, CR, CF1 of means, CF1 me
 inline constexpr double kPartialTopK[] = {  // CP, CR, CF1 of means, CF1 mean of classes, OP, OR, OF1
     0.4904814737766683, 0.826046176046176, 0.615498422519617, 0.6125814027970534,
     0.4945054945054945, 0.8333333333333334, 0.6206896551724138};
+inline constexpr double kPartialCalibrationError[] = {  // 15 bins
+    0.21294460613594965};
+inline constexpr int kPartialCalibrationEntries[] = {  // by bin
+    1, 11, 4, 18, 16, 8, 15, 19, 11, 17, 14, 8, 13, 13, 4};
+inline constexpr double kPartialInterval[] = {  // 2.5 and 97.5 %, standard error of 2000 resamples, tie_grouped
+    0.6761294055923754, 0.8907752428037373, 0.055063934123575915};
+inline constexpr double kFullF1Score[] = {  // f1_score: macro, micro
+    0.6717087988639713, 0.6787330316742082};
+inline constexpr int kHashRows = 1500;
+inline constexpr double kHashAtPositives[] = {
+    0.0664754464699312, 0.06981431485714452, 0.075164068942755, 0.16291557984597207};
+inline constexpr double kHashInterpolated[] = {
+    0.07409797964773458, 0.07616902667761273, 0.08155642824024732, 0.24081280722802945};
+inline constexpr double kHashTieGrouped[] = {
+    0.06647544647614385, 0.06939267098656995, 0.07133333333333333, 0.23883928571428573};
+inline constexpr int kDrawCounts[] = {  // [4, 10], seed 7
+    1, 2, 1, 0, 0, 0, 0, 2, 2, 2, 0, 0, 1, 3, 0, 1, 0, 1, 2, 2, 2, 2, 1, 2, 0, 0, 3, 0, 0, 0, 1, 1,
+    2, 0, 1, 1, 1, 2, 1, 0};
 
 }  // namespace reference
 // clang-format on

@@ -149,6 +149,49 @@ TEST_CASE("what only some runs have") {
   CHECK(!contains(json, "nan"));
 }
 
+TEST_CASE("scores from elsewhere have no training, but intervals and categories") {
+  RunReport report = example();
+  report.method.clear();
+  report.dataset.clear();
+  report.files = {{"scores", "s.npy"}, {"labels", "l.npy"}};
+  report.skipped_without_negative = 2;
+  report.mAP_interval.emplace();
+  report.mAP_interval->low = 0.5;
+  report.mAP_interval->high = 0.875;
+  report.mAP_interval->options.replicates = 3;
+  report.mAP_interval->replicates = {0.5, 0.875};
+  report.calibration.emplace();
+  report.calibration->ECE = 0.125;
+  report.calibration->bins.resize(1);
+  report.calibration->bins[0].entries = 4;
+  report.categories.resize(1);
+  report.categories[0].name = "bag";
+  report.categories[0].positives = 7;
+  report.categories[0].AP = {0.25, 0.5, NAN};
+  const std::string json = to_json(report);
+  CHECK(json.rfind("{\n  \"files\": {\n    \"scores\": \"s.npy\",\n", 0) == 0);
+  for (const std::string key :
+       {"method", "dataset", "split", "mask_digest", "epochs", "selected_on"}) {
+    CHECK(!contains(json, "\n  \"" + key + "\""));
+  }
+  CHECK(contains(
+      json,
+      "\n  \"mAP_interval\": {\n    \"low\": 0.5,\n    \"high\": 0.875,\n    "
+      "\"standard_error\": null,\n    \"confidence\": 0.95,\n"));
+  CHECK(contains(
+      json, "\n    \"replicates\": 3,\n    \"replicates_without_category\": 1,\n"));
+  CHECK(contains(json, "\n  \"skipped_without_negative\": 2,\n"));
+  CHECK(contains(
+      json,
+      "\n  \"ECE\": 0.125,\n  \"calibration_bins\": [\n    {\n      \"low\": 0.0,\n "
+      "     \"high\": 1.0,\n      \"entries\": 4,\n      \"mean_probability\": null,"));
+  CHECK(contains(
+      json,
+      "\n  \"categories\": [\n    {\n      \"name\": \"bag\",\n      \"positives\": "
+      "7,\n      \"negatives\": 0,\n      \"AP_precision_at_positives\": 0.25,\n      "
+      "\"AP_interpolated\": 0.5,\n      \"AP_tie_grouped\": null,\n"));
+}
+
 TEST_CASE("names are escaped, and bytes that are not UTF-8 cost no report") {
   RunReport report = example();
   report.dataset = "a \"b\"\n\\c";

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "trmml/evaluation/matrix.hpp"
+#include "trmml/evaluation/ranking.hpp"
 
 #include <Eigen/Core>
 
@@ -78,32 +79,6 @@ struct MeanAveragePrecision {
 
 namespace detail {
 
-// One known entry of a column.
-template <typename T>
-struct RankedEntry {
-  T score;
-  bool is_positive;
-};
-
-template <typename T>
-using Ranking = std::vector<RankedEntry<T>>;
-
-// Descending scores; equal scores keep their order.
-template <typename T>
-void sort_ranking(Ranking<T>& ranking) {
-  std::stable_sort(
-      ranking.begin(), ranking.end(), [](const auto& left, const auto& right) {
-        return left.score > right.score;
-      });
-}
-
-template <typename T>
-std::int64_t count_positives(const Ranking<T>& ranking) {
-  return std::count_if(ranking.begin(), ranking.end(), [](const auto& entry) {
-    return entry.is_positive;
-  });
-}
-
 inline constexpr double kApEpsilon = 1e-8;  // of definition (a)
 
 template <typename T>
@@ -111,7 +86,7 @@ double precision_at_positives(const Ranking<T>& ranking, double positives) {
   double hits = 0.0;
   double sum = 0.0;
   for (std::size_t rank = 0; rank < ranking.size(); ++rank) {
-    if (ranking[rank].is_positive) {
+    if (ranking[rank].is_positive()) {
       hits += 1.0;
       sum += hits / static_cast<double>(rank + 1);
     }
@@ -125,7 +100,7 @@ double interpolated(const Ranking<T>& ranking, double positives) {
   double highest = 0.0;  // precision at this rank or any later one
   double sum = 0.0;
   for (std::size_t rank = ranking.size(); rank-- > 0;) {
-    if (ranking[rank].is_positive) {
+    if (ranking[rank].is_positive()) {
       highest = std::max(highest, hits / static_cast<double>(rank + 1));
       sum += highest;
       hits -= 1.0;
@@ -142,7 +117,7 @@ double tie_grouped(const Ranking<T>& ranking, double positives) {
     std::size_t end = begin;
     double new_hits = 0.0;
     for (; end < ranking.size() && ranking[end].score == ranking[begin].score; ++end) {
-      new_hits += ranking[end].is_positive ? 1.0 : 0.0;
+      new_hits += ranking[end].is_positive() ? 1.0 : 0.0;
     }
     hits += new_hits;
     sum += new_hits * hits / static_cast<double>(end);
@@ -182,29 +157,12 @@ double average_precision(
   ranking.reserve(static_cast<std::size_t>(scores.size()));
   for (Eigen::Index n = 0; n < scores.size(); ++n) {
     if (labels(n) != 0) {
-      ranking.push_back({scores(n), labels(n) > 0});
+      ranking.emplace_back(scores(n), n, labels(n) > 0);
     }
   }
-  sort_ranking(ranking);
+  Ranking<T> spare;
+  sort_ranking(ranking, spare);
   return ranking_ap(ranking, definition);
-}
-
-// Column `c` without its unknown and ignored entries, sorted, into `ranking`.
-template <typename T>
-void rank_column(
-    const ScoresRef<T>& scores,
-    const LabelsRef& labels,
-    const IgnoreRef& ignore,
-    Eigen::Index c,
-    Ranking<T>& ranking) {
-  ranking.clear();
-  for (Eigen::Index n = 0; n < scores.rows(); ++n) {
-    const bool is_ignored = ignore.size() != 0 && ignore(n, c);
-    if (labels(n, c) != 0 && !is_ignored) {
-      ranking.push_back({scores(n, c), labels(n, c) > 0});
-    }
-  }
-  sort_ranking(ranking);
 }
 
 // One ranking a category, from which every definition asked for is computed.
@@ -225,10 +183,7 @@ std::array<MeanAveragePrecision, Count> mean_average_precisions(
   std::array<MeanAveragePrecision, Count> results;
   results.fill(empty);
 
-  Ranking<T> ranking;
-  ranking.reserve(static_cast<std::size_t>(scores.rows()));
-  for (Eigen::Index c = 0; c < scores.cols(); ++c) {
-    rank_column(scores, labels, ignore, c, ranking);
+  const auto use = [&](Eigen::Index c, const Ranking<T>& ranking) {
     const std::int64_t positives = count_positives(ranking);
     const bool all_positive = positives == static_cast<std::int64_t>(ranking.size());
     for (std::size_t i = 0; i < Count; ++i) {
@@ -242,7 +197,8 @@ std::array<MeanAveragePrecision, Count> mean_average_precisions(
             ranking_ap(ranking, definitions[i]);
       }
     }
-  }
+  };
+  for_each_ranking<T>(scores, labels, ignore, kWhere, use);
   for (std::size_t i = 0; i < Count; ++i) {
     results[i].definition = definitions[i];
     results[i].mAP = mean_of_numbers(results[i].per_class);
@@ -296,7 +252,8 @@ inline double average_precision(
 /// Shapes: scores [N, C]; labels [N, C] in {-1, 0, +1}, unknown entries leave their
 /// category's ranking; ignore [N, C] or empty, entries that leave it too.
 ///
-/// Works a column at a time: memory grows with N only; N log N time a category.
+/// Works on some columns at a time: memory grows with N only, and so does the time of a
+/// category (a counting sort).
 /// Throws `std::invalid_argument` on shapes that disagree, other labels, NaN scores
 /// (the message names row and column).
 ///

@@ -79,16 +79,32 @@ void check_same_shape(
   throw std::invalid_argument(text.str());
 }
 
+// Calls `fail(value, row, column)` for the first entry that is not right. Rows are
+// looked through as a whole first, which compilers turn into vector instructions.
+template <typename Matrix, typename IsRight, typename Fail>
+void check_entries(const Matrix& matrix, const IsRight& is_right, const Fail& fail) {
+  for (Eigen::Index n = 0; n < matrix.rows(); ++n) {
+    int wrong = 0;
+    for (Eigen::Index c = 0; c < matrix.cols(); ++c) {
+      wrong |= !is_right(matrix(n, c));
+    }
+    for (Eigen::Index c = 0; wrong != 0 && c < matrix.cols(); ++c) {
+      if (!is_right(matrix(n, c))) {
+        fail(matrix(n, c), n, c);
+      }
+    }
+  }
+}
+
 // Every label is -1, 0 or +1.
 template <typename Matrix>
 void check_label_values(
     const Matrix& labels,
     std::string_view where,
     std::string_view name = "labels") {
-  for (Eigen::Index n = 0; n < labels.rows(); ++n) {
-    for (Eigen::Index c = 0; c < labels.cols(); ++c) {
-      const int label = labels(n, c);
-      if (label < -1 || label > 1) {
+  const auto is_right = [](std::int8_t label) { return label >= -1 && label <= 1; };
+  check_entries(
+      labels, is_right, [&](std::int8_t label, Eigen::Index n, Eigen::Index c) {
         fail_at(
             where,
             std::string(name) + " in {-1 absent, 0 unknown, +1 present}",
@@ -96,21 +112,31 @@ void check_label_values(
             n,
             c,
             "other projects code their labels differently: convert them first");
-      }
-    }
-  }
+      });
 }
 
 // No score is NaN. (Infinite scores rank like any other number.)
 template <typename Matrix>
 void check_no_nan(const Matrix& scores, std::string_view where) {
-  for (Eigen::Index n = 0; n < scores.rows(); ++n) {
-    for (Eigen::Index c = 0; c < scores.cols(); ++c) {
-      if (std::isnan(scores(n, c))) {
-        fail_at(where, "scores that are numbers", scores(n, c), n, c);
-      }
-    }
-  }
+  const auto is_right = [](auto score) { return score == score; };
+  check_entries(scores, is_right, [&](double score, Eigen::Index n, Eigen::Index c) {
+    fail_at(where, "scores that are numbers", score, n, c);
+  });
+}
+
+// Every value is in [0, 1].
+template <typename Matrix>
+void check_probabilities(const Matrix& values, std::string_view where) {
+  const auto is_right = [](auto value) { return value >= 0 && value <= 1; };
+  check_entries(values, is_right, [&](double value, Eigen::Index n, Eigen::Index c) {
+    fail_at(
+        where,
+        "probabilities in [0, 1]",
+        value,
+        n,
+        c,
+        "a threshold means nothing on logits: apply the sigmoid first");
+  });
 }
 
 // Labels and mask fit the scores [rows, columns], labels hold -1, 0, +1.

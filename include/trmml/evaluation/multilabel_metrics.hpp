@@ -116,24 +116,6 @@ void count_row(
 }
 
 template <typename T>
-void check_probabilities(const ScoresRef<T>& values, std::string_view where) {
-  for (Eigen::Index n = 0; n < values.rows(); ++n) {
-    for (Eigen::Index c = 0; c < values.cols(); ++c) {
-      const T value = values(n, c);
-      if (!(value >= T(0) && value <= T(1))) {
-        fail_at(
-            where,
-            "probabilities in [0, 1]",
-            static_cast<double>(value),
-            n,
-            c,
-            "a threshold means nothing on logits: apply the sigmoid first");
-      }
-    }
-  }
-}
-
-template <typename T>
 MultilabelMetrics metrics_at_threshold(
     const ScoresRef<T>& probabilities,
     const LabelsRef& labels,
@@ -142,7 +124,7 @@ MultilabelMetrics metrics_at_threshold(
   constexpr std::string_view kWhere = "metrics_at_threshold";
   check_labels_and_mask(
       probabilities.rows(), probabilities.cols(), labels, ignore, kWhere);
-  check_probabilities<T>(probabilities, kWhere);
+  check_probabilities(probabilities, kWhere);
   if (!(threshold >= 0.0 && threshold <= 1.0)) {
     std::ostringstream text;
     text << kWhere << ": expected a threshold in [0, 1], got " << threshold;

@@ -1,9 +1,13 @@
 #pragma once
 
+#include "trmml/evaluation/average_precision.hpp"
+#include "trmml/evaluation/bootstrap.hpp"
+#include "trmml/evaluation/calibration.hpp"
 #include "trmml/evaluation/multilabel_metrics.hpp"
 #include "trmml/report/html_report.hpp"
 #include "trmml/report/metrics_log.hpp"
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <limits>
@@ -14,14 +18,30 @@
 
 namespace trmml::report {
 
+/// One category of an evaluation.
+struct CategoryRecord {
+  static constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+
+  std::string name;
+  std::int64_t positives = 0;  ///< entries present, known and counted
+  std::int64_t negatives = 0;  ///< entries absent, known and counted
+  std::array<double, 3> AP = {kNone, kNone, kNone};  ///< by `kApDefinitions`
+  double precision = kNone;                          ///< at the threshold
+  double recall = kNone;                             ///< at the threshold
+  double F1 = kNone;                                 ///< at the threshold
+};
+
 /// What a run reports, as `report.json` holds it under the same names. Metrics are
 /// fractions in [0, 1]; NaN (nothing to compute it from) is written as null.
 struct RunReport {
   static constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 
-  std::string method;   ///< e.g. "trm-ml"
-  std::string dataset;  ///< e.g. "FashionScenes"
-  std::string split;    ///< e.g. "test: 2,000 scenes"; splits must never be mixed
+  /// E.g. "trm-ml". Empty where scores are evaluated that come from elsewhere: what
+  /// only a training has (method, seed, mask, epochs ...) is then left out.
+  std::string method;
+  std::vector<std::pair<std::string, std::string>> files;  ///< evaluated, by role
+  std::string dataset;                                     ///< e.g. "FashionScenes"
+  std::string split;  ///< e.g. "test: 2,000 scenes"; splits must never be mixed
 
   std::optional<double> known_label_proportion;  ///< in (0, 1]; or else
   std::string protocol;                          ///< e.g. "single-positive-random"
@@ -33,6 +53,9 @@ struct RunReport {
   std::string average_precision_definition = "precision_at_positives";
   std::vector<std::pair<std::string, double>> mAP_by_definition;
   std::vector<std::pair<std::string, double>> per_class_AP;  ///< by category, in order
+  std::int64_t skipped_without_positive = 0;  ///< categories left out of `mAP`
+  std::int64_t skipped_without_negative = 0;  ///< categories left out of `mAP`
+  std::optional<evaluation::BootstrapInterval> mAP_interval;
   std::int64_t runs = 1;  ///< number of seeds over which `mAP` is a mean
   double mAP_sd = kNone;  ///< their standard deviation; written when `runs` > 1
 
@@ -40,6 +63,8 @@ struct RunReport {
   evaluation::MultilabelMetrics at_threshold;  ///< written as CF1, OF1 and in full
   std::int64_t top_k = 0;                      ///< 0: not evaluated
   evaluation::MultilabelMetrics at_top_k;
+  std::optional<evaluation::Calibration> calibration;
+  std::vector<CategoryRecord> categories;
 
   std::string selected_on;  ///< "held-out" or "test"
   double mAP_best_on_test =
