@@ -1,4 +1,4 @@
-#include "data/text_file.hpp"
+#include "text_file.hpp"
 
 #include "trmml/core/error.hpp"
 
