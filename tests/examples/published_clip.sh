@@ -152,32 +152,43 @@ while read -r line; do fault "$line"; done <differences.txt
 
 # ------------------------------------------------------------ killed without a warning
 
-mkdir many
-for i in {100..299}; do cp "$expected/pictures/b.png" "many/$i.png"; done
-cp "$expected/pictures/a/z.bmp" many/250.bmp
+mkdir -p many/1
+pictures=("$expected"/pictures/b.png "$expected"/pictures/a/* "$expected"/pictures/c.gif)
+RANDOM=1  # an order without a period: rows in a wrong place are seen
+for i in {100..299}; do cp "${pictures[RANDOM % 4]}" "many/1/$i.png"; done
+for i in {2..5}; do cp -r many/1 "many/$i"; done
 many=(--clip "$vit/openai.pt" "${heads[@]}" --images many --batch 1 --workers 1 --threads 1)
 quietly encode "${many[@]}" --out whole
-holds "it says how far it is: $(cat err.txt)" grep -q "201" err.txt
+holds "it says how far it is: $(cat err.txt)" grep -q "1000/1000 pictures" err.txt
 
-rows() { stat -c %s "$1.partial/features.f32" 2>/dev/null || echo 0; }  # in bytes
-
-# kill_once OUT BYTES OPTION...: SIGKILL once there are so many bytes of rows.
-kill_once() {
-  local out=$1 bytes=$2 status=0 pid
-  "$programs/encode" "${many[@]}" --out "$out" "${@:3}" >out.txt 2>err.txt </dev/null &
-  pid=$!
-  while kill -0 "$pid" 2>/dev/null && (($(rows "$out") < bytes)); do sleep 0.01; done
-  kill -KILL "$pid" 2>/dev/null
-  wait "$pid" 2>/dev/null || status=$?
-  holds "$out: expected to be killed (137), got $status: $(cat err.txt)" test $status = 137
-  holds "$out: there is no file yet" test ! -e "$out"
+written() {  # rows in the file
+  local bytes
+  bytes=$(stat -c %s broken.partial/features.f32 2>/dev/null) || bytes=0
+  echo $((bytes / 32))
+}
+saved() {  # rows that the state counts
+  local done
+  done=$(grep -o '"done":[0-9]*' broken.partial/state.json 2>/dev/null) || done=:0
+  echo "${done##*:}"
 }
 
-row=32  # bytes
-kill_once broken $((5 * row)) --save-every 1000  # nothing saved: begins anew
-kill_once broken $((20 * row)) --save-every 0
-holds "rows are saved" grep -q '"done":[1-9]' broken.partial/state.json
-kill_once broken $((60 * row)) --save-every 1000  # rows behind those that are saved
+# kill_once ROWS written|saved OPTION...: SIGKILL once there are so many.
+kill_once() {
+  local rows=$1 what=$2 status=0 pid
+  "$programs/encode" "${many[@]}" --out broken "${@:3}" >out.txt 2>err.txt </dev/null &
+  pid=$!
+  while kill -0 "$pid" 2>/dev/null && (($($what) < rows)); do sleep 0.01; done
+  kill -KILL "$pid" 2>/dev/null
+  wait "$pid" 2>/dev/null || status=$?
+  holds "expected to be killed (137), got $status: $(cat err.txt)" test $status = 137
+  holds "there is no file yet" test ! -e broken
+}
+
+kill_once 5 written --save-every 1000
+holds "nothing is saved: the next one begins anew" test "$(saved)" = 0
+kill_once 20 saved --save-every 0
+kill_once $(($(written) + 10)) written --save-every 1000
+holds "there are rows behind those that are saved" test "$(written)" -gt "$(saved)" -a "$(saved)" -ge 20
 quietly encode "${many[@]}" --out broken
 holds "the bytes of a run without a break" cmp whole broken
 holds "nothing is left behind" test ! -e broken.partial
