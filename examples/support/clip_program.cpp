@@ -31,6 +31,16 @@ void add_options(CLI::App& app, Options& options) {
       options.quick_gelu,
       "true, false (not set: what the weights say)");
   app.add_option(
+         "--image-heads",
+         options.image_heads,
+         "Attention heads of a vision transformer (not set: what the weights say)")
+      ->check(CLI::PositiveNumber);
+  app.add_option(
+         "--text-heads",
+         options.text_heads,
+         "Attention heads of the text tower (not set: what the weights say)")
+      ->check(CLI::PositiveNumber);
+  app.add_option(
          "--resolution", options.resolution, "Pixels a side, 0: the weights' own")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--fit", options.fit, "crop: CLIP's; squash: nothing is cut off")
@@ -54,6 +64,9 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--workers", options.workers, "Threads that read pictures ahead")
       ->check(CLI::PositiveNumber);
   app.add_option("--device", options.device, "cpu, cuda, cuda:1, ...");
+  app.add_option(
+         "--precision", options.precision, "Of the towers' numbers; fp16: not on a CPU")
+      ->check(CLI::IsMember({"fp32", "bf16", "fp16"}));
 }
 
 namespace {
@@ -71,17 +84,31 @@ at::Device device_of(const std::string& name) {
   throw program::UsageError(fmt::format("--device: there is no {} here", name));
 }
 
+at::ScalarType dtype_of(const std::string& precision, at::Device device) {
+  if (precision == "fp16" && device.is_cpu()) {
+    throw program::UsageError(
+        "--precision: expected fp32 or bf16 on a CPU, got fp16 (weights in fp16 are "
+        "up-cast; --device cuda keeps them)");
+  }
+  return precision == "fp16" ? at::kHalf
+                             : (precision == "bf16" ? at::kBFloat16 : at::kFloat);
+}
+
 }  // namespace
 
 Clip load(const Options& options) {
   trmml::set_threads(options.threads);
   Clip clip;
   clip.device = device_of(options.device);
+  clip.dtype = dtype_of(options.precision, clip.device);
   trmml::clip::LoadedClip loaded = trmml::clip::load_clip(
       options.clip,
       trmml::clip::CheckpointOptions()
           .quick_gelu(options.quick_gelu)
-          .device(clip.device));
+          .image_heads(options.image_heads)
+          .text_heads(options.text_heads)
+          .device(clip.device)
+          .dtype(clip.dtype));
   clip.model = loaded.model;
   clip.description = loaded.description;
   const int64_t resolution = options.resolution > 0
@@ -100,13 +127,32 @@ Clip load(const Options& options) {
   return clip;
 }
 
-trmml::clip::Tokenizer load_tokenizer(const Options& options) {
+trmml::clip::Tokenizer load_tokenizer(const Options& options, const Clip& clip) {
   std::optional<fs::path> given;
   if (!options.vocab.empty()) {
     given = options.vocab;
   }
-  return trmml::clip::Tokenizer::load(
-      trmml::clip::find_vocabulary(options.clip, given));
+  const fs::path path = trmml::clip::find_vocabulary(options.clip, given);
+  auto tokenizer = trmml::clip::Tokenizer::load(path);
+  const int64_t expected = clip.model->options.text().vocab_size();
+  if (tokenizer.vocab_size() != expected) {
+    throw trmml::DataError(fmt::format(
+        "{}: expected {} tokens, as the text tower of {} has, got {} (--vocab names "
+        "another vocabulary)",
+        path.string(),
+        expected,
+        options.clip,
+        tokenizer.vocab_size()));
+  }
+  return tokenizer;
+}
+
+std::vector<std::string> list_images(const Options& options) {
+  std::vector<std::string> paths = trmml::data::list_images(options.images);
+  if (paths.empty()) {
+    throw trmml::DataError(options.images + ": there is no picture below it");
+  }
+  return paths;
 }
 
 std::vector<std::string> read_lines(const std::string& path) {
@@ -173,7 +219,7 @@ void for_each_batch(
     if (is_full || i + 1 == end) {
       batch.end = i + 1;
       if (!pixels.empty()) {
-        batch.pixels = at::stack(pixels).to(clip.device);  // [B, 3, S, S]
+        batch.pixels = at::stack(pixels).to(clip.device, clip.dtype);  // [B, 3, S, S]
       }
       use(batch);
       batch = {};

@@ -21,6 +21,8 @@ struct Options {
   std::string clip;
   std::string vocab;
   std::optional<bool> quick_gelu;
+  std::optional<int64_t> image_heads;
+  std::optional<int64_t> text_heads;
   std::string images;
   int64_t resolution = 0;  ///< 0: the checkpoint's own
   std::string fit = "crop";
@@ -34,6 +36,7 @@ struct Options {
   int threads = 0;
   int workers = 2;
   std::string device = "cpu";
+  std::string precision = "fp32";
 };
 
 void add_options(CLI::App& app, Options& options);
@@ -43,6 +46,7 @@ struct Clip {
   trmml::clip::ClipModel model{nullptr};
   std::string description;
   at::Device device = at::kCPU;
+  at::ScalarType dtype = at::kFloat;
   trmml::clip::PreprocessOptions preprocess = 224;
 };
 
@@ -50,7 +54,12 @@ struct Clip {
 Clip load(const Options& options);
 
 /// The tokenizer of `options.vocab`, or of the file that belongs to the checkpoint.
-trmml::clip::Tokenizer load_tokenizer(const Options& options);
+/// Throws `trmml::DataError` when it has not as many tokens as the text tower.
+trmml::clip::Tokenizer load_tokenizer(const Options& options, const Clip& clip);
+
+/// Every picture below `options.images`, sorted. Throws `trmml::DataError` when there
+/// is none.
+std::vector<std::string> list_images(const Options& options);
 
 /// The lines of a text file; a last line need not end. Throws `trmml::DataError`.
 std::vector<std::string> read_lines(const std::string& path);

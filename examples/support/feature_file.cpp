@@ -29,8 +29,15 @@ int64_t FeatureFile::Column::row_bytes() const {
   return bytes;
 }
 
-FeatureFile::FeatureFile(const fs::path& out, const std::string& identity, bool restart)
-    : out_(out), folder_(out.string() + ".partial"), identity_(identity) {
+FeatureFile::FeatureFile(
+    const fs::path& out,
+    const std::string& identity,
+    bool restart,
+    double save_every)
+    : out_(out),
+      folder_(out.string() + ".partial"),
+      identity_(identity),
+      save_every_(save_every) {
   if (restart) {
     fs::remove_all(folder_);
   }
@@ -53,8 +60,7 @@ void FeatureFile::load_state() {
     if (state.at("identity") != identity_) {
       throw DataError(fmt::format(
           "{}: belongs to another run (other pictures, texts, weights or options): "
-          "repeat "
-          "its command, or begin anew with --restart",
+          "repeat its command, or begin anew with --restart",
           folder_.string()));
     }
     done_ = state.at("done");
@@ -67,6 +73,13 @@ void FeatureFile::load_state() {
         "{}: expected the state of a run, got something else (begin anew with "
         "--restart)",
         path.string()));
+  }
+  if (columns_.empty()) {  // killed before the first rows were saved
+    for (const auto& entry : fs::directory_iterator(folder_)) {
+      if (entry.path().extension() == ".f32") {
+        fs::remove(entry.path());
+      }
+    }
   }
   for (const auto& [name, column] : columns_) {
     const auto bytes = static_cast<std::uintmax_t>(column.row_bytes()) * items_.size();
@@ -117,8 +130,7 @@ void FeatureFile::append(
   }
   items_.insert(items_.end(), items.begin(), items.end());
   done_ = end;
-  constexpr std::chrono::seconds kInterval(5);
-  if (std::chrono::steady_clock::now() - saved_ > kInterval) {
+  if (std::chrono::steady_clock::now() - saved_ >= save_every_) {
     save();
   }
 }

@@ -20,11 +20,13 @@ class FeatureFile {
  public:
   /// `identity` is all that the rows depend on, as text. When OUT.partial is there with
   /// the same identity, its rows are kept; with another one a `trmml::DataError` says
-  /// so, or `restart` deletes it.
+  /// so, or `restart` deletes it. Rows are safe at the latest `save_every` seconds
+  /// after they came.
   FeatureFile(
       const std::filesystem::path& out,
       const std::string& identity,
-      bool restart);
+      bool restart,
+      double save_every);
 
   /// Items dealt with so far: those that have rows, and those that were left out.
   int64_t done() const { return done_; }
@@ -33,7 +35,7 @@ class FeatureFile {
   const std::vector<int64_t>& items() const { return items_; }
 
   /// One row of each tensor for each of `items`; `end` items are dealt with then. What
-  /// was appended may be lost in a crash until `save` or some seconds later.
+  /// was appended is lost when the program is killed before the next `save`.
   void append(
       const std::vector<int64_t>& items,
       const std::map<std::string, at::Tensor>& rows,
@@ -58,6 +60,7 @@ class FeatureFile {
   std::filesystem::path out_;
   std::filesystem::path folder_;
   std::string identity_;
+  std::chrono::duration<double> save_every_;
   int64_t done_ = 0;
   std::vector<int64_t> items_;
   std::map<std::string, Column> columns_;

@@ -354,7 +354,8 @@ World load_world(
   clip_options.threads = options.threads;
   clip_options.device = options.device;
   clip_program::Clip clip = clip_program::load(clip_options);
-  const trmml::clip::Tokenizer tokenizer = clip_program::load_tokenizer(clip_options);
+  const trmml::clip::Tokenizer tokenizer =
+      clip_program::load_tokenizer(clip_options, clip);
   world.clip = clip.model;
   const auto& names = world.all_train.names_for_clip;
   world.classnames = trmml::tokenize_classnames(tokenizer, names, "a photo of a");

@@ -3,8 +3,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <string>
 #include <string_view>
+#include <system_error>
+#include <utility>
 
 #include <sys/mman.h>
 #include <unistd.h>
@@ -29,6 +33,38 @@ class MemoryFile {
  private:
   int descriptor_;
 };
+
+/// A folder in memory, for readers that look beside a file. It stays when the process
+/// is aborted.
+class Folder {
+ public:
+  Folder() {
+    std::string name = "/dev/shm/trmml-fuzz-XXXXXX";
+    if (::mkdtemp(name.data()) == nullptr) {
+      std::abort();
+    }
+    path_ = name;
+  }
+  ~Folder() {
+    std::error_code ignored;
+    if (!path_.empty()) {
+      std::filesystem::remove_all(path_, ignored);
+    }
+  }
+  Folder(Folder&& other) noexcept : path_(std::move(other.path_)) {
+    other.path_.clear();
+  }
+
+  std::filesystem::path operator/(const char* name) const { return path_ / name; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+inline void write(const std::filesystem::path& path, std::string_view bytes) {
+  std::ofstream(path, std::ios::binary)
+      .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+}
 
 /// Reads every byte of every tensor, where the sanitizers can see it.
 template <typename Tensors>

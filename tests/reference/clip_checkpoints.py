@@ -58,7 +58,8 @@ SMALL = {
     "small-rn": dict(embed_dim=8, vision_cfg=dict(image_size=64, layers=[1, 1, 1, 1], width=2,
                                                   patch_size=None), text_cfg=SMALL_TEXT),
     "small-vit": dict(embed_dim=8, vision_cfg=dict(image_size=32, layers=2, width=8, head_width=4,
-                                                   patch_size=8), text_cfg=SMALL_TEXT),
+                                                   patch_size=8),
+                      text_cfg=SMALL_TEXT | dict(vocab_size=523)),  # of clip_programs.py
 }
 
 

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+#include <vector>
+
+#include "support/clip_program.hpp"
+
+namespace clip_program {
+
+/// `text` with `name` for every "{}".
+std::string fill_template(std::string text, const std::string& name);
+
+/// One vector of length 1 a category [C, D], fp32 on the CPU: the normalised mean, over
+/// the templates, of the normalised features of its name in the template. Takes
+/// `options.batch` prompts at a time. Throws what `load_tokenizer` throws, and
+/// `c10::ValueError` for a prompt that is too long, unless `options.truncate`.
+at::Tensor ensemble_features(
+    Clip& clip,
+    const Options& options,
+    const std::vector<std::string>& names,
+    const std::vector<std::string>& templates);
+
+}  // namespace clip_program
