@@ -1,5 +1,7 @@
 #include <trmml/core/error.hpp>
 #include <trmml/evaluation/average_precision.hpp>
+#include <trmml/evaluation/bootstrap.hpp>
+#include <trmml/evaluation/calibration.hpp>
 #include <trmml/evaluation/multilabel_metrics.hpp>
 #include <trmml/evaluation/pseudo_label_quality.hpp>
 
