@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# train_csv killed at random moments, the cache of features included, and started again
+# each time: in the end the state of a run without a break, byte for byte (one thread).
+#
+#   killed.sh PROGRAMS DATA SCRATCH PICTURES [KILLS]
+set -uo pipefail
+# shellcheck source=tests/examples/programs.sh
+source "$(dirname "${BASH_SOURCE[0]}")/programs.sh"
+pictures=$4 kills=${5:-30}
+
+# Twelve small pictures with labels by their numbers.
+mkdir photos
+n=0
+for file in "$pictures"/{rgb,grey,palette}-8.png "$pictures"/rgb-{420,422,444}-{baseline,progressive}.jpg \
+  "$pictures"/{plain,screen}.gif "$pictures"/rgb.bmp; do
+  cp "$file" "photos/$n.${file##*.}"
+  n=$((n + 1))
+done
+{
+  echo image,cat,dog,fish
+  i=0
+  for file in photos/*; do
+    echo "$file,$((i % 2)),$((i % 3 == 0)),$((i % 5 < 2))"
+    i=$((i + 1))
+  done
+} >labels.csv
+
+options=(--data labels.csv --test-data labels.csv --dataset csv --values 1/0
+  --clip "$data/scenes_clip.safetensors" --vocab "$data/scenes_merges.txt" --resolution 64
+  --known-label-proportion 0.6 --held-out 0.25 --views 3 --workers 1
+  --epochs 40 --batch-size 4 --patience 0 --checkpoint-every 1 --logit-scale 20 --threads 1)
+train() {
+  timeout 300 "$programs/train_csv" "${options[@]}" "$@" >out.txt 2>err.txt </dev/null
+}
+
+holds "a run without a break" train --out whole --cache cache_whole
+started=$SECONDS
+train --out timed --cache cache_timed
+length=$(((SECONDS - started) * 1000 + 500))  # ms of a whole run, about
+
+RANDOM=7
+done_kills=0
+for ((i = 0; i < 10 * kills && done_kills < kills; ++i)); do
+  resume=()
+  if [[ -e broken/last.safetensors ]]; then resume=(--resume); fi
+  "$programs/train_csv" "${options[@]}" --out broken --cache cache_broken "${resume[@]}" \
+    >out.txt 2>err.txt </dev/null &
+  pid=$!
+  delay=$((RANDOM % length))
+  sleep "$((delay / 1000)).$(printf %03d $((delay % 1000)))"
+  if kill -KILL "$pid" 2>/dev/null; then done_kills=$((done_kills + 1)); fi
+  wait "$pid" 2>/dev/null
+  if [[ -e broken/report.json ]]; then
+    # Finished before it was killed: once more from the start, kills are counted on.
+    cmp -s whole/last.safetensors broken/last.safetensors || fault "another state after $done_kills kills"
+    rm -rf broken cache_broken
+  fi
+done
+holds "killed $done_kills times, expected $kills" test "$done_kills" = "$kills"
+resume=()
+if [[ -e broken/last.safetensors ]]; then resume=(--resume); fi
+holds "the last start ends well: $(cat err.txt)" train --out broken --cache cache_broken "${resume[@]}"
+
+holds "the same state" cmp whole/last.safetensors broken/last.safetensors
+holds "the state before it" cmp whole/previous.safetensors broken/previous.safetensors
+result() { sed '/"seconds"/d' "$1/report.json"; }  # all but times
+holds "the same report" diff <(result whole) <(result broken)
+epochs() { sed 's/,"seconds":[0-9.e-]*//' "$1/metrics.jsonl"; }
+holds "a line an epoch" test "$(epochs broken | wc -l)" = 40
+holds "the same lines" diff <(epochs whole) <(epochs broken)
+holds "nothing under a final name is cut off" test -z "$(find broken cache_broken -size 0)"
+finish
