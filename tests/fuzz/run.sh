@@ -13,11 +13,16 @@ if ((${#targets[@]} == 0)); then
 fi
 status=0
 for target in "${targets[@]}"; do
+  if [[ ! -x $build/tests/fuzz/$target ]]; then
+    echo "$target: expected the program $build/tests/fuzz/$target, got none"
+    status=1
+    continue
+  fi
   found=$build/found/$target
   mkdir -p "$found/new"
   corpus=("$here/corpus/${target#fuzz_}")
   if [[ $target == fuzz_image ]]; then corpus=("$here/../data/pictures"); fi
-  if "$build/tests/fuzz/$target" -max_total_time="$seconds" -max_len=8192 -rss_limit_mb=4096 \
+  if "$build/tests/fuzz/$target" -max_total_time="$seconds" -max_len=16384 -rss_limit_mb=4096 \
     -timeout=30 -artifact_prefix="$found/" "$found/new" "${corpus[@]}" >"$found/log" 2>&1; then
     echo "$target: $(grep -o 'Done .*' "$found/log"), nothing found"
   else
