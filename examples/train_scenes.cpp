@@ -60,10 +60,7 @@ void train(CLI::App& app, Options& options) {
   experiment::World world =
       scenes::load_world(options.world, say, callbacks.should_stop);
   options.run.trainer.folder(out);
-  program::RunLog log(out, resume);
-  if (!resume) {
-    log.options(config);
-  }
+  program::RunLog log(out, resume, config);
   callbacks.epoch_end = [&log](const trmml::report::EpochMetrics& epoch) {
     log.epoch(epoch);
   };

@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 namespace program {
 namespace {
 
@@ -32,24 +34,36 @@ trmml::report::EpochMetrics epoch_metrics(
   return metrics;
 }
 
-RunLog::RunLog(const std::filesystem::path& folder, bool resume)
-    : RunLog(
-          folder,
-          resume ? std::optional<int64_t>(epochs_done(folder)) : std::nullopt) {}
+RunLog::RunLog(std::filesystem::path folder, bool resume, std::string config)
+    : folder_(std::move(folder)), config_(std::move(config)) {
+  if (resume) {
+    resume_epoch_ = epochs_done(folder_);  // now: the trainer will overwrite the state
+  }
+}
 
-RunLog::RunLog(const std::filesystem::path& folder, std::optional<int64_t> resume_epoch)
-    : metrics_(folder / "metrics.jsonl", resume_epoch),
-      // A run that begins anew drops what another one has left in the folder.
-      events_(folder, {.purge_step = resume_epoch.value_or(0), .clock = {}}) {}
+void RunLog::open() {
+  if (metrics_) {
+    return;
+  }
+  // A run that begins anew drops what another one has left in the folder.
+  const int64_t first = resume_epoch_.value_or(0);
+  metrics_.emplace(folder_ / "metrics.jsonl", resume_epoch_);
+  trmml::report::EventLogOptions options;
+  options.purge_step = first;
+  events_.emplace(folder_, options);
+  events_->text("config.toml", fmt::format("```toml\n{}\n```", config_), first);
+}
 
-void RunLog::options(std::string_view options) {
-  events_.text("config.toml", fmt::format("```toml\n{}\n```", options), 0);
+const std::vector<trmml::report::EpochMetrics>& RunLog::history() {
+  open();
+  return metrics_->history();
 }
 
 void RunLog::epoch(const trmml::report::EpochMetrics& metrics) {
-  metrics_.append(metrics);
+  open();
+  metrics_->append(metrics);
   const auto add = [&](const std::string& tag, double value) {
-    events_.scalar(tag, value, metrics.epoch);
+    events_->scalar(tag, value, metrics.epoch);
   };
   add("mAP/held_out", metrics.held_out_mAP);
   add("mAP/held_out_raw", metrics.held_out_mAP_raw);

@@ -20,29 +20,30 @@ trmml::report::EpochMetrics epoch_metrics(
     const trmml::training::EpochReport& epoch,
     std::optional<trmml::evaluation::PseudoLabelQuality> pseudo_labels);
 
-/// Writes `metrics.jsonl` and TensorBoard's event files, a step an epoch.
+/// Writes `metrics.jsonl` and TensorBoard's event files, a step an epoch. Touches the
+/// files only when the first epoch is done: a state that the trainer refuses leaves
+/// them as they were.
 class RunLog {
  public:
   /// With `resume`, goes on behind the epochs that the state `last.safetensors` in
-  /// `folder` has done; what the files hold of later ones is dropped. Throws
+  /// `folder` has done; what the files hold of later ones is dropped. `config` is the
+  /// text of `config.toml`, shown under TensorBoard's "Text". Throws
   /// `trmml::CheckpointError` when the state cannot be read.
-  RunLog(const std::filesystem::path& folder, bool resume);
-
-  /// `options` is the text of `config.toml`, shown under TensorBoard's "Text".
-  void options(std::string_view options);
+  RunLog(std::filesystem::path folder, bool resume, std::string config);
 
   void epoch(const trmml::report::EpochMetrics& metrics);
 
   /// Every epoch of the run, those before a break too.
-  const std::vector<trmml::report::EpochMetrics>& history() const {
-    return metrics_.history();
-  }
+  const std::vector<trmml::report::EpochMetrics>& history();
 
  private:
-  RunLog(const std::filesystem::path& folder, std::optional<int64_t> resume_epoch);
+  void open();
 
-  trmml::report::MetricsLog metrics_;
-  trmml::report::EventLog events_;
+  std::filesystem::path folder_;
+  std::string config_;
+  std::optional<int64_t> resume_epoch_;
+  std::optional<trmml::report::MetricsLog> metrics_;
+  std::optional<trmml::report::EventLog> events_;
 };
 
 /// Threads, BLAS, compiler and the revision of the sources, for `RunReport`. Call it

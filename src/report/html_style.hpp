@@ -51,6 +51,9 @@ tr.best td { font-weight: 650; }
 .bars { display: grid; grid-template-columns: fit-content(45%) minmax(6rem, 1fr) auto;
   gap: .22rem .7rem; align-items: center; align-content: start; font-size: .85rem;
   line-height: 1.25; max-width: 44rem; }
+@media (max-width: 53rem) { .wide .columns { gap: .22rem .7rem; align-items: center;
+  grid-template-columns: fit-content(45%) minmax(6rem, 1fr) auto; }
+  .wide .bars { display: contents; } }
 .bars .n { overflow-wrap: anywhere; }
 .bars .v { text-align: right; font-variant-numeric: tabular-nums; }
 .bars svg { height: .8rem; }
