@@ -115,15 +115,22 @@ void add_protocol(CLI::App& app, Protocol& protocol, bool all) {
         ->check(program::expects("a number in [0, 1)", [](double value) {
           return value >= 0 && value < 1;
         }));
-    auto* mask = app.add_option(
+    const auto add_text = [&app](
+                              const char* flag, std::string& value, const char* text) {
+      return app.add_option_function<std::string>(
+          flag, [&value](const std::string& given) { value = given; }, text);
+    };
+    auto* mask = add_text(
         "--mask", protocol.mask, "File of the known labels (docs/protocols.md)");
-    auto* code = app.add_option(
+    auto* code = add_text(
         "--mask-code", protocol.mask_code, "Who wrote it: hcp, dualcoop, cole, splc");
     mask->needs(code);
     code->needs(mask);
     choices.push_back(mask);
-    app.add_option(
-           "--mask-seed", protocol.mask_seed, "Of the mask (the protocol's + --seed)")
+    app.add_option_function<uint32_t>(
+           "--mask-seed",
+           [&protocol](const uint32_t& seed) { protocol.mask_seed = seed; },
+           "Of the mask (the protocol's + --seed)")
         ->excludes(mask);
   }
   for (CLI::Option* one : choices) {

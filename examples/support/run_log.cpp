@@ -27,6 +27,7 @@ trmml::report::EpochMetrics epoch_metrics(
   metrics.epoch = epoch.epoch;
   metrics.held_out_mAP = epoch.held_out_mAP;
   metrics.held_out_mAP_raw = epoch.held_out_mAP_raw;
+  metrics.test_mAP = epoch.test_mAP;
   metrics.learning_rate = epoch.learning_rate;
   metrics.seconds = epoch.seconds;
   metrics.losses = epoch.losses;

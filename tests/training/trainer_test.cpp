@@ -618,14 +618,25 @@ TEST_CASE("Trainer: pseudo-labels come from the average at the start of an epoch
   const toy::Problem problem = toy::make_problem();
   TrmMl model = toy::make_model(problem);
   const auto loss = TrmMlLossOptions().pseudo_weight(0.5);
-  std::vector<at::Tensor> expected = {{}, {}};  // of epochs 0 and 1
+  std::vector<at::Tensor> expected = {{}};  // of epoch 0
   std::vector<EpochReport> reports;
   TrainerCallbacks callbacks;
-  callbacks.epoch_end = [&](const EpochReport& report) {
-    reports.push_back(report);
+  callbacks.epoch_end = [&](const EpochReport& report) { reports.push_back(report); };
+  // In the first step of an epoch the folder holds the state at the end of the last.
+  callbacks.step_end = [&](int64_t step, int64_t) {
+    if (step == 1 || step % 4 != 1) {
+      return;
+    }
     const auto state = trmml::io::read_safetensors(folder / "last.safetensors").tensors;
     TrmMl averaged(std::dynamic_pointer_cast<trmml::TrmMlImpl>(model->clone()));
     const c10::NoGradGuard no_grad;
+    trmml::io::TensorMap weights;
+    for (const auto& [name, tensor] : state) {
+      if (name.find("model.") == 0) {
+        weights[name.substr(6)] = tensor;
+      }
+    }
+    trmml::io::load_module(*averaged, weights, "state");
     int64_t i = 0;
     for (const auto& group : averaged->parameter_groups()) {
       for (at::Tensor parameter : group.parameters) {
@@ -649,8 +660,7 @@ TEST_CASE("Trainer: pseudo-labels come from the average at the start of an epoch
   for (size_t e = 2; e < 4; ++e) {
     const at::Tensor pseudo = reports[e].pseudo_labels;
     REQUIRE(pseudo.defined());
-    // `expected[e + 1]` was made at the end of epoch e - 1.
-    CHECK(pseudo.equal(expected[e + 1]));
+    CHECK(pseudo.equal(expected[e]));
     CHECK(pseudo.scalar_type() == at::kChar);
     CHECK(pseudo.masked_select(problem.train.labels.ne(0)).eq(0).all().item<bool>());
     CHECK(pseudo.gt(0).any().item<bool>());

@@ -156,7 +156,7 @@ struct VisualGenomeBuild {
 /// vg_category_C.txt, vg_category_C_labels_index.json and vg_category_C_built.txt (the
 /// description); each appears complete or not at all.
 ///
-/// Memory: the text of `objects`, and about 100 bytes a picture and name. Throws
+/// Memory: the text of `objects`, and some hundred bytes a picture and name. Throws
 /// `DataError` with all faults, or when a list is there already.
 VisualGenomeBuild build_visual_genome(const VisualGenomeBuildOptions& options);
 

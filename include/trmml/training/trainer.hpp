@@ -152,10 +152,12 @@ class Trainer {
       const std::chrono::duration<double> seconds =
           std::chrono::steady_clock::now() - begin;
       report.seconds = seconds.count();
-      save_state();
+      // What the program writes about an epoch is there before the state says that the
+      // epoch is done: a run that is killed in between tells it again, not never.
       if (callbacks.epoch_end) {
         callbacks.epoch_end(report);
       }
+      save_state();
       if (asked_to_stop_ && epoch_ < options_.epochs() && !should_stop_early()) {
         throw interrupted();
       }
