@@ -1,15 +1,15 @@
 // Hides labels by a protocol, or converts the mask of another project.
 //
+//   make_masks --dataset voc2007 --data data --protocol salient-positive --out m.npy
 //   make_masks --labels F --protocol single-positive --out mask.npy
 //   make_masks --labels F --import partial_label_0.10.pt --code dualcoop --out mask.csv
 //
-// --labels is a complete matrix [N, C]: .csv (a column a category), .npy or
-// .safetensors in the code of --labels-code. --images names its rows and --names its
-// columns where the file does not; mask files that name their pictures need that.
-// Prints what is known, and the digest that reports carry.
+// Complete labels are those of a data set's training part, or a matrix [N, C]: .csv (a
+// column a category), .npy or .safetensors in the code of --labels-code, where
+// --image-names and --names name rows and columns: mask files that name their pictures
+// need that. Prints what is known, and the digest that reports carry.
 //
-// Exit status: 0 done, 2 wrong options, 3 labels or a mask that cannot be read or
-// contradict each other.
+// Exit status: 0 done, 2 wrong options, 3 labels or masks with faults.
 
 #include "trmml/data/mask_files.hpp"
 #include "trmml/data/missing_labels.hpp"
@@ -69,8 +69,8 @@ at::Tensor make_mask(const Options& options, data::Split& split, std::string& or
   return data::hide_labels(split, options.protocol);
 }
 
-void make_masks(const Options& options) {
-  data::Split split = label_source::read(options.labels);
+void make_masks(const CLI::App& app, const Options& options) {
+  data::Split split = label_source::read(app, options.labels);
   const int64_t n = split.table.labels.size(0);
   fmt::print("labels: {}, {} x {}\n", split.name, n, split.table.labels.size(1));
   label_source::print_counts(split.table.labels);
@@ -144,6 +144,6 @@ int main(int argc, char** argv) {
     if (!options.protocol_name.empty()) {
       options.protocol.protocol = data::parse_protocol(options.protocol_name);
     }
-    make_masks(options);
+    make_masks(app, options);
   });
 }

@@ -1,5 +1,6 @@
 #include "support/data_set.hpp"
 
+#include "trmml/core/error.hpp"
 #include "trmml/data/coco.hpp"
 #include "trmml/data/csv.hpp"
 #include "trmml/data/cub.hpp"
@@ -11,14 +12,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <functional>
 #include <map>
+#include <system_error>
 
 #include "support/program.hpp"
 
 namespace data_set {
 
 namespace data = trmml::data;
+namespace fs = std::filesystem;
 using data::Split;
 
 namespace {
@@ -53,15 +57,8 @@ const std::map<std::string, data::CsvValues> kCsvValues = {
     {"1/0", data::CsvValues::kOneZero}};
 
 // Own data: which file or folder holds the part.
-std::string source_of(const Options& o, Part part) {
-  if (part == Part::kTrain) {
-    return o.data;
-  }
-  if (o.test_data.empty()) {
-    throw program::UsageError(
-        fmt::format("--test-data: expected the test part of {}, got nothing", o.data));
-  }
-  return o.test_data;
+const std::string& source_of(const Options& o, Part part) {
+  return part == Part::kTrain ? o.data : o.test_data;
 }
 
 Split read_coco(const Options& o, Part part, int64_t year) {
@@ -81,9 +78,9 @@ Split read_coco_json(const Options& o, Part part) {
   data::CocoJsonOptions options;
   options.images(word_of(kCocoImages, o.images)).order(word_of(kCocoOrders, o.order));
   options.check_pictures(o.check_pictures);
-  const auto folder = std::filesystem::path(file).parent_path();
+  const auto folder = fs::path(file).parent_path();
   return data::read_coco_json(
-      file, o.pictures.empty() ? folder : std::filesystem::path(o.pictures), options);
+      file, o.pictures.empty() ? folder : fs::path(o.pictures), options);
 }
 
 Split read_voc(const Options& o, Part part, int year) {
@@ -121,11 +118,19 @@ Split read_vg256(const Options& o, Part part) {
 }
 
 Split read_nus_wide(const Options& o, Part part) {
+  const bool train = part == Part::kTrain;
+  data::NusWideOptions options(o.data);
+  options.list(word_of(kNusLists, o.list)).check_pictures(o.check_pictures);
+  if (!o.label_lists.empty()) {
+    const fs::path lists = o.label_lists;
+    const bool is_csv = options.list() == data::NusWideList::kRepublished;
+    const fs::path file =
+        is_csv ? "nus_wid_data.csv"
+               : fmt::format("ImageList/{}Imagelist.txt", train ? "Train" : "Test");
+    options.image_list(lists / file).labels(lists / "TrainTestLabels");
+  }
   return data::read_nus_wide(
-      data::NusWideOptions(o.data)
-          .list(word_of(kNusLists, o.list))
-          .check_pictures(o.check_pictures),
-      part == Part::kTrain ? data::NusWidePart::kTrain : data::NusWidePart::kTest);
+      options, train ? data::NusWidePart::kTrain : data::NusWidePart::kTest);
 }
 
 Split read_cub(const Options& o, Part part) {
@@ -150,11 +155,16 @@ Split read_csv(const Options& o, Part part) {
 
 // ---------------------------------------------------------------- the families
 
-// A data set, and which of the options below it has.
+// A data set, and which of the options below it has. Own data alone have --test-data.
 struct DataSet {
   std::string name;
   std::function<Split(const Options&, Part)> read;
   Words options;
+  bool is_file = false;  // whether --data is a file
+
+  bool has(const std::string& flag) const {
+    return std::find(options.begin(), options.end(), flag) != options.end();
+  }
 };
 
 const std::vector<DataSet>& all() {
@@ -167,11 +177,12 @@ const std::vector<DataSet>& all() {
       {"voc2012", [](auto& o, Part p) { return read_voc(o, p, 2012); }, voc},
       {"vg200", read_vg200, {"--label-lists", "--category-names", "--check-pictures"}},
       {"vg256", read_vg256, {"--check-pictures"}},
-      {"nus-wide", read_nus_wide, {"--list", "--check-pictures"}},
+      {"nus-wide", read_nus_wide, {"--list", "--label-lists", "--check-pictures"}},
       {"cub", read_cub, {"--min-certainty", "--check-pictures"}},
       {"coco-json",
        read_coco_json,
-       {"--test-data", "--images", "--order", "--pictures", "--check-pictures"}},
+       {"--test-data", "--images", "--order", "--pictures", "--check-pictures"},
+       true},
       {"csv",
        read_csv,
        {"--test-data",
@@ -179,7 +190,8 @@ const std::vector<DataSet>& all() {
         "--values",
         "--separator",
         "--category-names",
-        "--check-pictures"}},
+        "--check-pictures"},
+       true},
       {"folder",
        [](auto& o, Part p) { return data::read_folder(source_of(o, p)); },
        {"--test-data"}}};
@@ -217,11 +229,14 @@ const std::vector<std::string>& names() {
   return words;
 }
 
-void add_options(CLI::App& app, Options& o, const std::vector<std::string>& choices) {
+void add_options(
+    CLI::App& app,
+    Options& o,
+    const std::vector<std::string>& choices,
+    bool required) {
   const auto has = [&choices](const std::string& flag) {
     return std::any_of(choices.begin(), choices.end(), [&](const std::string& name) {
-      const Words& flags = find(name).options;
-      return std::find(flags.begin(), flags.end(), flag) != flags.end();
+      return find(name).has(flag);
     });
   };
   const auto add = [&](const std::string& flag, auto& value, const std::string& text) {
@@ -237,21 +252,21 @@ void add_options(CLI::App& app, Options& o, const std::vector<std::string>& choi
   };
   if (choices.size() > 1) {
     app.add_option("--dataset", o.name, "Which data set")
-        ->required()
+        ->required(required)
         ->check(CLI::IsMember(choices));
   } else {
     o.name = choices.front();
   }
   app.add_option(
          "--data", o.data, "Its folder; coco-json, csv: the file of the training part")
-      ->required();
+      ->required(required);
   add("--test-data", o.test_data, "Own data: file or folder of the test part");
   add("--pictures", o.pictures, "Own data: folder of the pictures");
   add_word("--images", o.images, "COCO: which pictures", words_of(kCocoImages));
   add_word("--order", o.order, "COCO: order of the rows", words_of(kCocoOrders));
   add_word("--difficult", o.difficult, "VOC: difficult objects", words_of(kDifficult));
   add_word("--list", o.list, "NUS-WIDE: which list", words_of(kNusLists));
-  add("--label-lists", o.label_lists, "VG-200: folder of the lists");
+  add("--label-lists", o.label_lists, "VG-200, NUS-WIDE: folder of the lists");
   add("--category-names", o.category_names, "File of the categories, one a line");
   if (CLI::Option* option =
           add("--min-certainty",
@@ -274,23 +289,55 @@ void add_options(CLI::App& app, Options& o, const std::vector<std::string>& choi
 }
 
 void check(const CLI::App& app, const Options& options) {
-  const Words& own = find(options.name).options;
+  if (!options.name.empty() && options.data.empty()) {
+    throw program::UsageError("--data: expected where the data set is, got nothing");
+  }
+  const DataSet own = options.name.empty() ? DataSet{} : find(options.name);
+  const std::string refusal =
+      options.name.empty()
+          ? "belongs to --dataset, which is not given"
+          : fmt::format("{} does not have it, so it would change nothing", own.name);
+  Words flags;
   for (const DataSet& set : all()) {
-    for (const std::string& flag : set.options) {
-      const CLI::Option* option = app.get_option_no_throw(flag);
-      const bool is_own = std::find(own.begin(), own.end(), flag) != own.end();
-      if (option != nullptr && option->count() > 0 && !is_own) {
-        throw program::UsageError(fmt::format(
-            "{}: {} does not have this option (it would have no effect)",
-            flag,
-            options.name));
-      }
+    flags.insert(flags.end(), set.options.begin(), set.options.end());
+  }
+  if (options.name.empty()) {
+    flags.emplace_back("--data");
+  }
+  for (const std::string& flag : flags) {
+    if (program::is_given(app, flag) && !own.has(flag)) {
+      throw program::UsageError(flag + ": " + refusal);
     }
   }
 }
 
+bool has_part(const Options& options, Part part) {
+  return part == Part::kTrain || !find(options.name).has("--test-data") ||
+         !options.test_data.empty();
+}
+
 Split read(const Options& options, Part part) {
-  return find(options.name).read(options, part);
+  const DataSet& set = find(options.name);
+  if (!has_part(options, part)) {
+    throw program::UsageError(fmt::format(
+        "--test-data: expected the test part of {}, got nothing", options.data));
+  }
+  const bool is_test = part == Part::kTest && set.has("--test-data");
+  const std::string& source = is_test ? options.test_data : options.data;
+  std::error_code error;
+  if (set.is_file ? !fs::is_regular_file(source, error)
+                  : !fs::is_directory(source, error)) {
+    throw trmml::DataError(fmt::format(
+        "{}: expected the {} of {}, got \"{}\", which {}",
+        is_test ? "--test-data" : "--data",
+        set.is_file ? "file" : "folder",
+        set.name,
+        source,
+        !fs::exists(source, error) ? "is not there"
+        : set.is_file              ? "is no file"
+                                   : "is no folder"));
+  }
+  return set.read(options, part);
 }
 
 }  // namespace data_set

@@ -26,7 +26,7 @@ struct Options {
   std::string order = "images";       ///< COCO: images, annotations, id-as-text
   std::string difficult = "skipped";  ///< VOC: skipped, present, ignored
   std::string list = "official";      ///< NUS-WIDE: official, republished, recrawled
-  std::string label_lists;            ///< VG: folder of the lists
+  std::string label_lists;            ///< VG-200, NUS-WIDE: folder of the lists
   std::string category_names;         ///< VG, CSV: file of the names
   int min_certainty = 1;              ///< CUB
   std::string pictures;               ///< coco-json, CSV: folder of the pictures
@@ -39,18 +39,25 @@ struct Options {
 const std::vector<std::string>& names();
 
 /// Adds --data and the options of every data set in `choices` (some of `names()`). With
-/// more than one, adds --dataset, which says which.
+/// more than one, adds --dataset, which says which. `required`: whether both must be
+/// given.
 void add_options(
     CLI::App& app,
     Options& options,
-    const std::vector<std::string>& choices);
+    const std::vector<std::string>& choices,
+    bool required = true);
 
-/// Throws `program::UsageError` for an option that the data set does not have.
+/// Throws `program::UsageError` for an option that the data set does not have (without
+/// --dataset: for any), and for a data set without --data.
 void check(const CLI::App& app, const Options& options);
 
-/// Reads one part. VOC2007: trainval and test; VOC2012 and COCO: train and val. Own
-/// data have a test part only where `test_data` is given: else throws
-/// `program::UsageError`.
+/// Whether there is such a part: own data have a test part only where `test_data` is
+/// given.
+bool has_part(const Options& options, Part part);
+
+/// Reads one part. VOC2007: trainval and test; VOC2012 and COCO: train and val. Throws
+/// `program::UsageError` for a part that there is not, `trmml::DataError` with all
+/// faults of the files.
 trmml::data::Split read(const Options& options, Part part);
 
 }  // namespace data_set

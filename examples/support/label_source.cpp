@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "support/clip_program.hpp"
+#include "support/program.hpp"
 
 namespace label_source {
 
@@ -16,18 +17,28 @@ namespace data = trmml::data;
 namespace fs = std::filesystem;
 
 void add_options(CLI::App& app, Options& options) {
+  auto* labels = app.add_option(
+      "--labels", options.labels, "Complete labels: .csv, .npy or .safetensors");
   app.add_option(
-         "--labels", options.labels, "Complete labels: .csv, .npy or .safetensors")
-      ->required();
-  app.add_option(
-      "--labels-code",
-      options.code,
-      "Code of --labels (.npy, .safetensors): hcp, dualcoop, cole, cole-complete");
-  app.add_option("--images", options.images, "Names of the pictures, .npy or lines");
-  app.add_option("--names", options.names, "Names of the categories, .npy or lines");
+         "--labels-code",
+         options.code,
+         "Code of --labels (.npy, .safetensors): hcp, dualcoop, cole, cole-complete")
+      ->needs(labels);
+  app.add_option("--image-names", options.images, "Pictures of --labels, .npy or lines")
+      ->needs(labels);
+  app.add_option("--names", options.names, "Categories of --labels, .npy or lines")
+      ->needs(labels);
+  data_set::add_options(app, options.data, data_set::names(), /*required=*/false);
 }
 
-data::Split read(const Options& options) {
+data::Split read(const CLI::App& app, const Options& options) {
+  if (options.labels.empty() == options.data.name.empty()) {
+    throw program::UsageError("expected either --labels or --dataset");
+  }
+  data_set::check(app, options.data);
+  if (options.labels.empty()) {
+    return data_set::read(options.data, data_set::Part::kTrain);
+  }
   data::Split split;
   split.name = options.labels;
   if (fs::path(options.labels).extension() == ".csv") {

@@ -25,6 +25,7 @@
 #include <memory>
 
 #include "support/clip_program.hpp"
+#include "support/picture_check.hpp"
 #include "support/program.hpp"
 
 namespace experiment {
@@ -69,6 +70,10 @@ void add_options(CLI::App& app, PictureOptions& o) {
   app.add_option("--augmentation-seed", o.augmentation_seed, "Of the views");
   app.add_option("--workers", o.workers, "Threads that read pictures")
       ->check(program::at_least(1));
+  app.add_flag(
+      "--skip-unreadable",
+      o.skip_unreadable,
+      "Read every picture first and leave out those that cannot be read");
   app.add_option(
          "--encode-batch", o.encode_batch, "Pictures that the tower sees at a time")
       ->check(program::at_least(1));
@@ -367,13 +372,25 @@ World load_world(
                           clip_program::encode_texts(clip, tokenizer, texts, false))
                           .to(clip.device);
 
+  const auto rows_for = [&](const data::Split& split, const at::Tensor& rows) {
+    const at::Tensor first = first_rows(rows, options.limit_pictures);
+    return options.skip_unreadable
+               ? picture_check::readable_rows(
+                     split, first, static_cast<int>(options.workers), callbacks.log)
+               : first;
+  };
   const HeldOut rows = hold_out(world.all_train.table.labels.size(0), options);
-  world.train_rows = first_rows(rows.train, options.limit_pictures);
+  world.train_rows = rows_for(world.all_train, rows.train);
   const data::Split train = rows_of(world.all_train, world.train_rows);
   const data::Split held_out =
-      rows_of(world.all_train, first_rows(rows.held_out, options.limit_pictures));
-  test = rows_of(
-      test, first_rows(at::arange(test.table.labels.size(0)), options.limit_pictures));
+      rows_of(world.all_train, rows_for(world.all_train, rows.held_out));
+  const at::Tensor test_rows = rows_for(test, at::arange(test.table.labels.size(0)));
+  const int64_t left_out =
+      first_rows(test.table.labels, options.limit_pictures).size(0) - test_rows.size(0);
+  if (left_out > 0) {
+    world.test_name += fmt::format(", {} unreadable pictures left out", left_out);
+  }
+  test = rows_of(test, test_rows);
   if (dry_run) {
     tell_expectations(world, {&train, &held_out, &test}, clip, options, callbacks);
     return world;

@@ -35,7 +35,8 @@ struct PictureOptions {
 
   double held_out = 0.1;
   uint64_t held_out_seed = 0;
-  int64_t limit_pictures = 0;  ///< the first ones of each part only; 0: all
+  bool skip_unreadable = false;  ///< read all pictures first, leave bad ones out
+  int64_t limit_pictures = 0;    ///< the first ones of each part only; 0: all
 };
 
 void add_options(CLI::App& app, PictureOptions& options);
@@ -47,9 +48,13 @@ struct WorldCallbacks {
 };
 
 /// Reads both parts of the data set and the CLIP, holds some training pictures out, and
-/// opens (or fills) the cache of their features. With `dry_run` nothing is encoded but
-/// one picture, which tells what all of it would take; then throws nothing and returns
-/// a world without features.
+/// opens (or fills) the cache of their features. A picture that cannot be read is a
+/// `trmml::DataError` with its path. With `skip_unreadable` all pictures are read once
+/// before that, bad ones are told and their rows left out: masks stay those of all
+/// training pictures, and `World::test_name` says how many the test lacks.
+///
+/// With `dry_run` nothing is encoded but one picture, which tells what all of it would
+/// take; then throws nothing and returns a world without features.
 World load_world(
     const data_set::Options& data,
     const PictureOptions& options,

@@ -148,6 +148,14 @@ inline CLI::Validator at_least(double least) {
   });
 }
 
+/// Whether an option is given, and not just what it is anyway (as all options are in a
+/// written config.toml).
+inline bool is_given(const CLI::App& app, const std::string& flag) {
+  const CLI::Option* option = app.get_option_no_throw(flag);
+  return option != nullptr && option->count() > 0 &&
+         option->results().front() != option->get_default_str();
+}
+
 /// No option of ours takes NaN or infinity.
 inline void check_finite(const CLI::App& app) {
   for (const CLI::Option* option : app.get_options()) {

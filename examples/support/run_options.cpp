@@ -256,20 +256,13 @@ bool is_defined(const std::string& method, const Protocol& protocol) {
 
 namespace {
 
-// Given, and not just what it is anyway (as all options are in a written config.toml).
-bool is_given(const CLI::App& app, const std::string& flag) {
-  const CLI::Option* option = app.get_option_no_throw(flag);
-  return option != nullptr && option->count() > 0 &&
-         option->results().front() != option->get_default_str();
-}
-
 void expect_effect(
     const CLI::App& app,
     bool has_effect,
     const std::vector<std::string>& flags,
     const std::string& what) {
   for (const std::string& flag : flags) {
-    if (!has_effect && is_given(app, flag)) {
+    if (!has_effect && program::is_given(app, flag)) {
       throw program::UsageError(
           fmt::format("{}: expected {} (it would have no effect)", flag, what));
     }

@@ -137,4 +137,19 @@ std::string legend_html() {
       kCross);
 }
 
+std::string pictures_html(const std::vector<CaptionedPicture>& pictures) {
+  constexpr int kQuality = 85;
+  std::string html = "<div class=\"pictures\">\n";
+  for (const CaptionedPicture& picture : pictures) {
+    const std::string caption = escape_html(picture.caption);
+    html += fmt::format(
+        "<figure><img src=\"data:image/jpeg;base64,{}\" alt=\"{}\"><figcaption>{}"
+        "</figcaption></figure>\n",
+        base64(encode_jpeg(picture.picture, kQuality)),
+        caption,
+        caption);
+  }
+  return html + "</div>\n";
+}
+
 }  // namespace trmml::report

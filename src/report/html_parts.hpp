@@ -4,6 +4,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 // The parts of a report as HTML. Private to src/report.
 
@@ -28,5 +29,6 @@ std::string line_chart_html(const LineChart& chart);
 std::string bar_chart_html(const BarChart& chart);
 std::string panel_html(const LabelPanel& panel);
 std::string legend_html();
+std::string pictures_html(const std::vector<CaptionedPicture>& pictures);
 
 }  // namespace trmml::report

@@ -148,6 +148,15 @@ HtmlReport& HtmlReport::add_panels(const std::vector<LabelPanel>& panels) {
   return *this;
 }
 
+HtmlReport& HtmlReport::add_pictures(
+    std::string_view title,
+    const std::vector<CaptionedPicture>& pictures) {
+  const std::string html = pictures_html(pictures);
+  close_group();
+  body_ += fmt::format("<h3 class=\"title\">{}</h3>\n{}", escape_html(title), html);
+  return *this;
+}
+
 void HtmlReport::open_group(std::string_view kind) {
   if (group_ == kind) {
     return;

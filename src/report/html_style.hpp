@@ -98,10 +98,16 @@ svg text { font: 11.5px system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans
 .guesses .wrong .m { color: var(--red); } .guesses .wrong .b i { background: var(--red); }
 .guesses .missed .m { color: var(--red); }
 .guesses .low { color: var(--soft); }
+h3.title { font-size: .92rem; font-weight: 600; margin: 1.25rem 0 .4rem; }
+.pictures { display: grid; gap: .75rem;
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 8.5rem), 1fr)); }
+.pictures figure { margin: 0; break-inside: avoid; }
+.pictures img { display: block; max-width: 100%; border-radius: 2px; }
 .maps { display: grid; gap: .5rem; grid-template-columns: repeat(3, minmax(0, 1fr)); }
 .maps figure { margin: 0; }
 .maps img { display: block; width: 100%; border-radius: 2px; }
-.maps figcaption { font-size: .74rem; font-weight: 400; line-height: 1.25; color: var(--soft);
+.maps figcaption, .pictures figcaption { font-size: .74rem; font-weight: 400;
+  line-height: 1.25; color: var(--soft);
   margin: .2rem 0 0; overflow-wrap: anywhere; }
 .legend { display: flex; flex-wrap: wrap; gap: .2rem 2rem; background: var(--wash);
   padding: .35rem 1rem .8rem; margin: 1.25rem 0; font-size: .82rem; }

@@ -66,6 +66,7 @@ HtmlReport everything(const std::string& text) {
   report.add_line_chart({text, text, text, {{text, {0, 1}, {0, 1}}}});
   report.add_bars({text, {{text, 0.5, 0.25}}, text});
   report.add_panels({panel});
+  report.add_pictures(text, {{text, picture}});
   return report;
 }
 
@@ -96,8 +97,9 @@ TEST_CASE("the file needs nothing else") {
   CHECK(!contains(html, "<script"));
   CHECK(!contains(html, "@import"));
   CHECK(!contains(html, "url("));
-  CHECK(count(html, "src=") == 2);
+  CHECK(count(html, "src=") == 3);
   CHECK(count(html, "src=\"data:image/png;base64,") == 2);
+  CHECK(count(html, "src=\"data:image/jpeg;base64,/9j/") == 1);
   CHECK(count(html, "href=") == 1);
   CHECK(contains(html, "href=\"data:,\""));
   CHECK(contains(html, "<meta name=\"viewport\""));
@@ -269,6 +271,23 @@ TEST_CASE("line charts: points, gaps, axes") {
             report.add_line_chart(chart);
           }) == "HtmlReport::add_line_chart: expected finite x in series 'a'");
   }
+}
+
+TEST_CASE("pictures stand below their title, each above its caption") {
+  const Picture dot{1, 1, {9, 9, 9}};
+  HtmlReport report("Title");
+  report.add_pictures("cats & dogs", {{"one", dot}, {"two", dot}});
+  const std::string body = body_of(report);
+  CHECK(contains(
+      body,
+      "<h3 class=\"title\">cats &amp; dogs</h3>\n<div "
+      "class=\"pictures\">\n<figure><img "
+      "src=\"data:image/jpeg;base64,/9j/"));
+  CHECK(contains(body, "alt=\"one\"><figcaption>one</figcaption></figure>\n<figure>"));
+  CHECK(contains(body, "<figcaption>two</figcaption></figure>\n</div>\n"));
+  CHECK_THROWS_AS(
+      report.add_pictures("none", {{"broken", {1, 1, {}}}}), std::invalid_argument);
+  CHECK(body_of(report) == body);
 }
 
 TEST_CASE("panels tell known, hidden and predicted labels apart") {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "trmml/report/label_panel.hpp"
+#include "trmml/report/picture.hpp"
 
 #include <cstddef>
 #include <filesystem>
@@ -55,6 +56,12 @@ struct BarChart {
   std::string reference_name;  ///< what the marks stand for; may be empty
 };
 
+/// A picture and what stands below it.
+struct CaptionedPicture {
+  std::string caption;
+  Picture picture;
+};
+
 /// Builds one HTML file that needs nothing else: style, charts (SVG) and pictures are
 /// in it, there is no script and no address of another file, so it opens offline and
 /// can be sent by mail. Every text given is escaped. Parts appear in the order in which
@@ -94,6 +101,12 @@ class HtmlReport {
   /// Pictures with known, hidden and predicted labels and saliency maps, after a
   /// legend.
   HtmlReport& add_panels(const std::vector<LabelPanel>& panels);
+
+  /// Small pictures side by side, as JPEG of quality 85, below a line that says what
+  /// they are. Throws `std::invalid_argument` when a picture is none.
+  HtmlReport& add_pictures(
+      std::string_view title,
+      const std::vector<CaptionedPicture>& pictures);
 
   /// The whole file.
   std::string html() const;
