@@ -105,10 +105,7 @@ void train(CLI::App& app, Options& options, const TrainProgram& program) {
   }
   World world = load_world(options.data, options.pictures, loading);
   options.run.trainer.folder(out);
-  program::RunLog log(out, resume);
-  if (!resume) {
-    log.options(config);
-  }
+  program::RunLog log(out, resume, config);
   std::optional<trmml::report::Progress> progress;
   RunCallbacks callbacks;
   callbacks.log = [&](const std::string& line) {
