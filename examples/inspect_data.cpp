@@ -56,7 +56,15 @@ int main(int argc, char** argv) {
   app.add_option("--pairs", options.pairs, "Pairs of categories to show")
       ->check(program::at_least(0));
   app.add_option("--decode", options.decode, "Pictures to read, spread over the part")
-      ->check(CLI::IsMember({"all"}) | CLI::NonNegativeNumber);
+      ->check(CLI::Validator(
+          [](const std::string& text) {
+            const bool is_number =
+                !text.empty() && text.size() < 10 &&
+                text.find_first_not_of("0123456789") == std::string::npos;
+            return is_number || text == "all" ? std::string()
+                                              : "expected a number or all, got " + text;
+          },
+          "N|all"));
   app.add_option("--workers", options.workers, "Threads that read pictures")
       ->check(CLI::Range(1, 1024));
   app.add_option("--thumbnails", options.thumbnails, "Pictures a category on the page")

@@ -10,6 +10,7 @@
 #include "trmml/data/voc.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -31,9 +32,17 @@ using Words = std::vector<std::string>;
 
 // ---------------------------------------------------------------- the readers
 
+// The command line has been checked; an empty word is one that was not given.
 template <typename Value>
 Value word_of(const std::map<std::string, Value>& values, const std::string& word) {
-  return values.at(word);  // the command line has been checked
+  return values.at(word);
+}
+template <typename Value>
+Value word_of(
+    const std::map<std::string, Value>& values,
+    const std::string& word,
+    Value otherwise) {
+  return word.empty() ? otherwise : values.at(word);
 }
 
 const std::map<std::string, data::CocoImages> kCocoImages = {
@@ -65,7 +74,8 @@ Split read_coco(const Options& o, Part part, int64_t year) {
   data::CocoOptions options;
   options.year(year).part(
       part == Part::kTrain ? data::CocoPart::kTrain : data::CocoPart::kVal);
-  options.images(word_of(kCocoImages, o.images)).order(word_of(kCocoOrders, o.order));
+  options.images(word_of(kCocoImages, o.images, options.images()))
+      .order(word_of(kCocoOrders, o.order));
   options.check_pictures(o.check_pictures);
   if (o.synonyms) {
     options.synonyms(data::coco_synonyms());
@@ -76,7 +86,8 @@ Split read_coco(const Options& o, Part part, int64_t year) {
 Split read_coco_json(const Options& o, Part part) {
   const std::string file = source_of(o, part);
   data::CocoJsonOptions options;
-  options.images(word_of(kCocoImages, o.images)).order(word_of(kCocoOrders, o.order));
+  options.images(word_of(kCocoImages, o.images, options.images()))
+      .order(word_of(kCocoOrders, o.order));
   options.check_pictures(o.check_pictures);
   const auto folder = fs::path(file).parent_path();
   return data::read_coco_json(
@@ -207,6 +218,19 @@ const DataSet& find(const std::string& name) {
   return *found;
 }
 
+// As CLI::IsMember, or nothing, which a config.toml says of an option not given.
+CLI::Validator one_of(const Words& words, bool or_none) {
+  const std::string choices = fmt::format("{{{}}}", fmt::join(words, ","));
+  return CLI::Validator(
+      [words, choices, or_none](const std::string& text) {
+        const bool is_known =
+            text.empty() ? or_none
+                         : std::find(words.begin(), words.end(), text) != words.end();
+        return is_known ? "" : fmt::format("expected one of {}, got {}", choices, text);
+      },
+      choices);
+}
+
 template <typename Value>
 Words words_of(const std::map<std::string, Value>& values) {
   Words words;
@@ -247,7 +271,7 @@ void add_options(
                             const std::string& text,
                             const Words& words) {
     if (CLI::Option* option = add(flag, value, text)) {
-      option->check(CLI::IsMember(words));
+      option->check(one_of(words, /*or_none=*/value.empty()));
     }
   };
   if (choices.size() > 1) {
@@ -262,7 +286,11 @@ void add_options(
       ->required(required);
   add("--test-data", o.test_data, "Own data: file or folder of the test part");
   add("--pictures", o.pictures, "Own data: folder of the pictures");
-  add_word("--images", o.images, "COCO: which pictures", words_of(kCocoImages));
+  add_word(
+      "--images",
+      o.images,
+      "COCO: which pictures (default: annotated; coco-json: all)",
+      words_of(kCocoImages));
   add_word("--order", o.order, "COCO: order of the rows", words_of(kCocoOrders));
   add_word("--difficult", o.difficult, "VOC: difficult objects", words_of(kDifficult));
   add_word("--list", o.list, "NUS-WIDE: which list", words_of(kNusLists));

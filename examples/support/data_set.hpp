@@ -22,7 +22,7 @@ struct Options {
   bool check_pictures = false;
   bool synonyms = false;  ///< COCO, VOC
 
-  std::string images = "annotated";   ///< COCO: annotated, all
+  std::string images;                 ///< annotated (default of COCO), all (coco-json)
   std::string order = "images";       ///< COCO: images, annotations, id-as-text
   std::string difficult = "skipped";  ///< VOC: skipped, present, ignored
   std::string list = "official";      ///< NUS-WIDE: official, republished, recrawled

@@ -54,8 +54,8 @@ SETS = {
         "NUS-WIDE",
         ["--data", "nus-wide", "--list", "recrawled", "--label-lists", "nus-wide/recrawl"]),
     "cub": DataSet("CUB", ["--data", "cub"]),
-    "coco-json": own("train.json", "coco-json/train.json", "coco-json/test.json"),
-    "csv": own("train.csv", "csv/train.csv", "csv/test.csv"),
+    "coco-json": own(".json", "coco-json/train.json", "coco-json/test.json"),
+    "csv": own(".csv", "csv/train.csv", "csv/test.csv"),
     "csv columns": own(
         "columns", "csv/columns-train.csv", "csv/columns-test.csv", "--values", "1/0"),
     "folder": own("", "folder/train", "folder/test"),

@@ -120,7 +120,8 @@ def check_page(key, page):
           f"{key}: {len(pictures)} pictures on the page")
     check(all(base64.b64decode(p[len(prefix):], validate=True)[:3] == b"\xff\xd8\xff"
               for p in pictures), f"{key}: pictures that are no JPEG")
-    check(not re.search(r"https?://|<script|<link|url\(", page), f"{key}: the page needs files")
+    check(not re.search(r"https?://|<script|url\(|@import", page)
+          and re.findall('href="([^"]*)"', page) == ["data:,"], f"{key}: the page needs files")
 
 
 def report_of(*arguments):
@@ -163,42 +164,39 @@ def change(path, old, new):
     file.write_bytes(text.replace(old, new, 1))
 
 
+def folder_of(key):
+    return SETS[key].arguments[1].split("/")[0]
+
+
 def copy_of(key):
     """The data set's folder, anew."""
-    folder = SETS[key].arguments[1].split("/")[0]
+    folder = folder_of(key)
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(f"clean/{folder}", folder)
 
 
-MAIN = {  # the file that lists the pictures
+MAIN = {  # the file that lists the pictures; one set a reader
     "coco2014": "coco2014/annotations/instances_train2014.json",
-    "coco2017": "coco2017/annotations/instances_train2017.json",
     "voc2007": "voc/VOCdevkit/VOC2007/ImageSets/Main/trainval.txt",
-    "voc2012": "voc/VOCdevkit/VOC2012/ImageSets/Main/train.txt",
     "vg200": "vg200/train_list_500.txt",
     "vg256": "vg256/objects.json",
     "nus-wide": "nus-wide/ImageList/TrainImagelist.txt",
     "nus-wide republished": "nus-wide/nus_wid_data.csv",
-    "nus-wide recrawled": "nus-wide/recrawl/ImageList/TrainImagelist.txt",
     "cub": "cub/CUB_200_2011/images.txt",
     "coco-json": "coco-json/train.json",
     "csv": "csv/train.csv",
     "csv columns": "csv/columns-train.csv",
 }
-PICTURE = {  # how the second picture is written, and the first
-    "coco2014": (b"COCO_train2014_000000000101.jpg", b"COCO_train2014_000000000100.jpg"),
-    "coco2017": (b"000000000101.jpg", b"000000000100.jpg"),
-    "voc2007": (b"000001", b"000000"),
-    "voc2012": (b"2008_000001", b"2008_000000"),
-    "vg200": (b"2.jpg", b"1.jpg"),
-    "nus-wide": (rb"actor\0001_21.jpg", rb"actor\0000_21.jpg"),
-    "nus-wide republished": (b"images/0_1_m.jpg", b"images/0_0_m.jpg"),
-    "nus-wide recrawled": (b"actor/0001_21.jpg", b"actor/0000_21.jpg"),
-    "cub": (b"001.Black_footed_Albatross/Black_0001.jpg",
-            b"001.Black_footed_Albatross/Black_0000.jpg"),
-    "coco-json": (b"street/1.jpg", b"street/0.jpg"),
-    "csv": (b"street/1.jpg", b"street/0.jpg"),
-    "csv columns": (b"street/1.jpg", b"street/0.jpg"),
+PICTURES = {  # how it writes picture i
+    "coco2014": lambda i: f"COCO_train2014_{100 + i:012}.jpg",
+    "voc2007": lambda i: f"{i:06}",
+    "vg200": lambda i: f"{i + 1}.jpg",
+    "nus-wide": lambda i: rf"actor\{i:04}_21.jpg",
+    "nus-wide republished": lambda i: f"images/0_{i}_m.jpg",
+    "cub": lambda i: f"001.Black_footed_Albatross/Black_{i:04}.jpg",
+    "coco-json": lambda i: f"street/{i}.jpg",
+    "csv": lambda i: f"street/{i}.jpg",
+    "csv columns": lambda i: f"street/{i}.jpg",
 }
 
 
@@ -207,34 +205,36 @@ def check_faults():
         copy_of(key)
         name = re.escape(os.path.basename(main))
         original = pathlib.Path(main).read_bytes()
-        for damaged, why in (
-                (b"", "an empty list"),
-                (original.decode().encode("utf-16"), "UTF-16"),
-                (b"\xff" + original, "no UTF-8")):
-            pathlib.Path(main).write_bytes(damaged)
-            refused(3, "UTF-16" if why == "UTF-16" else name, INSPECT, *dataset(key))
+        pathlib.Path(main).write_bytes(b"")
+        refused(3, name, INSPECT, *dataset(key))
+        pathlib.Path(main).write_bytes(original.decode().encode("utf-16"))
+        refused(3, "UTF-16", INSPECT, *dataset(key))
         os.remove(main)
         refused(3, f"{name}|which is not there", INSPECT, *dataset(key))
-        if key in PICTURE:
-            second, first = PICTURE[key]
-            for other in (first, b"../" + second, b"/etc/passwd"):
-                pathlib.Path(main).write_bytes(original)
-                change(main, second, other)
-                refused(3, name, INSPECT, *dataset(key))
+        if key in PICTURES:  # a picture twice, one beside the folder, one anywhere: all are told
+            pathlib.Path(main).write_bytes(original)
+            first, second, third, fourth = (PICTURES[key](i).encode() for i in (0, 1, 2, 3))
+            for old, new in ((second, first), (third, b"../" + third), (fourth, b"/etc/passwd")):
+                change(main, old, new)
+            _, errors = run(3, INSPECT, *dataset(key))
+            told = [line for line in errors.splitlines() if os.path.basename(main) in line]
+            check(len(told) >= 3 and "../" in errors and "/etc/passwd" in errors,
+                  f"{key}: expected three faults, got: {errors}")
         copy_of(key)
 
 
 def check_texts_of_windows():
     """Byte order marks and CR LF change nothing."""
     for key in SETS:
+        if key == "vg256":
+            continue
         copy_of(key)
-        before = report_of(*dataset(key))
-        folder = pathlib.Path(SETS[key].arguments[1].split("/")[0])
-        for file in folder.rglob("*"):
+        for file in pathlib.Path(folder_of(key)).rglob("*"):
             if file.suffix in (".txt", ".json", ".csv", ".xml"):
-                text = file.read_bytes().replace(b"\n", b"\r\n")
-                file.write_bytes(b"\xef\xbb\xbf" + text)
-        check(report_of(*dataset(key)) == before, f"{key}: files of Windows read otherwise")
+                file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n"))
+        (got,) = report_of(*dataset(key), "--decode", "all")
+        before = json.loads(pathlib.Path("out", key, "inspect.json").read_text())["parts"][0]
+        check(got == before, f"{key}: files of Windows read otherwise")
         copy_of(key)
 
 
@@ -291,7 +291,7 @@ def check_usage():
     refused(2, "--values|CsvValues|values", INSPECT, "--dataset", "csv", "--data",
             "csv/columns-train.csv")
     refused(2, "--thumbnails", INSPECT, *dataset("csv"), "--thumbnails", "9")
-    for value in ("-1", "1.5", "some", "nan"):
+    for value in ("-1", "1.5", "some"):
         refused(2, "--decode", INSPECT, *dataset("csv"), "--decode", value)
     foreign = [("coco2014", "--difficult", "present"), ("voc2007", "--images", "all"),
                ("vg256", "--label-lists", "x"), ("cub", "--list", "recrawled"),
@@ -305,32 +305,37 @@ def check_usage():
 
 # ---------------------------------------------------------------- make_masks
 
+def check_salient(key, sets):
+    """The side of a box grows with the category in data_sets.py: the last one is the largest."""
+    printed, _ = run(0, MASKS, *dataset(key), "--protocol", "salient-positive", "--out", "s.csv")
+    check(f"present {sum(map(bool, sets))}, absent 0" in printed, f"{key}: {printed}")
+    header, *rows = pathlib.Path("s.csv").read_text().splitlines()
+    names = header.split(",")[1:]
+    for row, present in zip(rows, sets):
+        known = [name for name, state in zip(names, row.split(",")[1:]) if state != "0"]
+        expected = [data_sets.NAMES[max(present)]] if present else []
+        check(known == expected, f"{key}: salient: expected {expected}, got {row}")
+
+
 def check_masks():
     for key, data in SETS.items():
         if key == "vg256":
             continue
-        sets = rows_of(data, TRAIN)
-        everything = len(sets) * data.categories
+        everything = len(rows_of(data, TRAIN)) * data.categories
         printed, _ = run(0, MASKS, *dataset(key), "--protocol", "all-labels", "--out", "all.csv")
         check(f"known {everything} of {everything}" in printed, f"{key}: {printed}")
-        run(0, MASKS, *dataset(key), "--protocol", "known-label-proportion", "--out", "a.csv")
-        run(0, MASKS, "--labels", "all.csv", "--protocol", "known-label-proportion", "--out",
-            "b.csv")
-        same = pathlib.Path("a.csv").read_bytes() == pathlib.Path("b.csv").read_bytes()
-        check(same, f"{key}: another mask than of the same labels in a file")
-        salient = [*dataset(key), "--protocol", "salient-positive", "--out", "s.csv"]
-        if data.has_sizes:
-            printed, _ = run(0, MASKS, *salient)
-            check(f"present {sum(map(bool, sets))}, absent 0" in printed, f"{key}: {printed}")
-            kept = pathlib.Path("s.csv").read_text().splitlines()
-            # The side of a box grows with the category: the last one is the largest.
-            names = kept[0].split(",")[1:]
-            for row, present in zip(kept[1:], sets):
-                if present:
-                    known = [names[k] for k, state in enumerate(row.split(",")[1:]) if state != "0"]
-                    check(known == [data_sets.NAMES[max(present)]], f"{key}: salient: {row}")
-        else:
-            refused(2, "no sizes of objects", MASKS, *salient)
+    for key in ("coco2014", "voc2007"):
+        check_salient(key, rows_of(SETS[key], TRAIN))
+    refused(2, "no sizes of objects", MASKS, *dataset("cub"), "--protocol", "salient-positive",
+            "--out", "s.csv")
+
+    # The same labels from a file: the same mask.
+    hide = ["--protocol", "known-label-proportion", "--out"]
+    run(0, MASKS, *dataset("voc2007"), "--protocol", "all-labels", "--out", "all.csv")
+    run(0, MASKS, *dataset("voc2007"), *hide, "a.csv")
+    run(0, MASKS, "--labels", "all.csv", *hide, "b.csv")
+    check(pathlib.Path("a.csv").read_bytes() == pathlib.Path("b.csv").read_bytes(),
+          "another mask than of the same labels in a file")
 
     # Rows of a published kind: other order, names without folder and ending.
     data = rows_of(SETS["voc2007"], TRAIN)
