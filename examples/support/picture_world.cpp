@@ -384,11 +384,14 @@ World load_world(
   const data::Split train = rows_of(world.all_train, world.train_rows);
   const data::Split held_out =
       rows_of(world.all_train, rows_for(world.all_train, rows.held_out));
-  const at::Tensor test_rows = rows_for(test, at::arange(test.table.labels.size(0)));
-  const int64_t left_out =
-      first_rows(test.table.labels, options.limit_pictures).size(0) - test_rows.size(0);
-  if (left_out > 0) {
-    world.test_name += fmt::format(", {} unreadable pictures left out", left_out);
+  const at::Tensor all =
+      first_rows(at::arange(test.table.labels.size(0)), options.limit_pictures);
+  const at::Tensor test_rows = rows_for(test, all);
+  if (test_rows.size(0) < all.size(0)) {
+    world.test_name += fmt::format(
+        ", {} of {} pictures unreadable and left out",
+        all.size(0) - test_rows.size(0),
+        all.size(0));
   }
   test = rows_of(test, test_rows);
   if (dry_run) {

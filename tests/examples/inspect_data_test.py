@@ -13,44 +13,17 @@ import os
 import pathlib
 import re
 import shutil
-import subprocess
 import sys
 
 import data_sets
 from data_sets import SETS, TEST, TRAIN, positives
+from programs import check, finish, refused, run
 
 INSPECT, MASKS, SCRATCH = (os.path.abspath(path) for path in sys.argv[1:])
-checks = 0
-faults = []
-
-
-def check(holds, what):
-    global checks
-    checks += 1
-    if not holds:
-        faults.append(what)
-        print("FAULT:", what)
-
-
-def run(status, program, *arguments):
-    """What the program printed, and what it complained about."""
-    command = [program, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    shown = " ".join([os.path.basename(program), *command[1:]])
-    check(done.returncode == status,
-          f"{shown}: expected exit status {status}, got {done.returncode}: {done.stderr}")
-    return done.stdout, done.stderr
 
 
 def dataset(key, *more):
     return ["--dataset", key.split()[0], *SETS[key].arguments, *more]
-
-
-def refused(status, pattern, program, *arguments):
-    _, errors = run(status, program, *arguments)
-    check(re.search(pattern, errors),
-          f"{os.path.basename(program)} {' '.join(map(str, arguments))}: "
-          f"expected '{pattern}', got: {errors}")
 
 
 def rows_of(data, rows):
@@ -366,5 +339,4 @@ shutil.copytree("clean", ".", dirs_exist_ok=True)
 for part_of_test in (check_counts, check_options, check_faults, check_texts_of_windows,
                      check_pictures, check_usage, check_masks):
     part_of_test()
-print(f"{checks} checks, {len(faults)} faults")
-sys.exit(1 if faults else 0)
+finish()
