@@ -60,10 +60,6 @@ const std::map<std::string, data::NusWideList> kNusLists = {
     {"official", data::NusWideList::kOfficial},
     {"republished", data::NusWideList::kRepublished},
     {"recrawled", data::NusWideList::kRecrawled}};
-const std::map<std::string, data::CsvValues> kCsvValues = {
-    {"1/-1/0", data::CsvValues::kPlusMinusZero},
-    {"1/0/-1", data::CsvValues::kOneZeroMinus},
-    {"1/0", data::CsvValues::kOneZero}};
 
 // Own data: which file or folder holds the part.
 const std::string& source_of(const Options& o, Part part) {
@@ -156,7 +152,7 @@ Split read_csv(const Options& o, Part part) {
   data::CsvOptions options;
   options.separator = o.separator.front();
   if (!o.values.empty()) {
-    options.values = word_of(kCsvValues, o.values);
+    options.values = data::parse_label_code(o.values);
   }
   options.names_file = o.category_names;
   options.pictures = o.pictures;
@@ -305,8 +301,9 @@ void add_options(
   add_word(
       "--values",
       o.values,
-      "CSV, a column a category: codes of present/absent/unknown",
-      words_of(kCsvValues));
+      "CSV, a column a category: what the numbers mean; hcp is 1 present, -1 absent, 0 "
+      "unknown, dualcoop 1, 0, -1, cole-complete 1, 0",
+      {"hcp", "dualcoop", "cole", "cole-complete", "splc"});
   add_word("--separator", o.separator, "CSV: between two labels", {";", "|"});
   if (has("--synonyms")) {
     app.add_flag("--synonyms", o.synonyms, "Better-known words in prompts (ours)");

@@ -1,5 +1,6 @@
 #include "support/score_file.hpp"
 
+#include "trmml/data/csv.hpp"
 #include "trmml/io/atomic_file.hpp"
 
 #include <ATen/ATen.h>
@@ -9,22 +10,6 @@
 #include <cstdio>
 
 namespace program {
-
-namespace {
-
-/// RFC 4180: in quotes when it must be.
-std::string csv_field(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) {
-    return text;
-  }
-  std::string quoted = "\"";
-  for (const char c : text) {
-    quoted += c == '"' ? "\"\"" : std::string(1, c);
-  }
-  return quoted + "\"";
-}
-
-}  // namespace
 
 ScoreFile::ScoreFile(
     const std::filesystem::path& out,
@@ -42,7 +27,7 @@ ScoreFile::ScoreFile(
   }
   std::string header = "image";
   for (const std::string& name : names) {
-    header += "," + csv_field(name);
+    header += "," + trmml::data::csv_field(name);
   }
   write(header + "\n");
 }
@@ -56,7 +41,7 @@ void ScoreFile::add(const std::string& image, const at::Tensor& scores) {
          {"scores", std::vector<float>(values, values + dense.numel())}});
     return;
   }
-  std::string line = csv_field(image);
+  std::string line = trmml::data::csv_field(image);
   for (int64_t i = 0; i < dense.numel(); ++i) {
     line += fmt::format(",{:.6g}", values[i]);
   }

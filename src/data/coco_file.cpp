@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "../io/quoted.hpp"
-#include "json_file.hpp"
+#include "json_text.hpp"
 #include "text_file.hpp"
 #include <simdjson.h>
 
@@ -19,6 +19,8 @@ namespace trmml::data {
 
 namespace {
 
+using json::describe_token;
+using json::token_of;
 using simdjson::ondemand::json_type;
 using simdjson::ondemand::object;
 using simdjson::ondemand::value;
@@ -49,21 +51,20 @@ bool read_fields(
     const Use& use) {
   std::array<bool, N> seen{};
   bool is_good = true;
-  for (simdjson::ondemand::field field : item) {
-    const std::string_view key = field.unescaped_key();
+  json::for_each_member(item, [&](std::string_view key, value field) {
     const auto k = static_cast<std::size_t>(
         std::find(keys.begin(), keys.end(), key) - keys.begin());
     if (k == N) {
-      continue;
+      return;
     }
     if (seen[k]) {
       place.expected(fmt::format("one \"{}\"", key), "another");
       is_good = false;
-      continue;
+      return;
     }
     seen[k] = true;
-    use(k, field.value());
-  }
+    use(k, field);
+  });
   for (std::size_t k = 0; k < required; ++k) {
     if (!seen[k]) {
       place.expected(
@@ -263,8 +264,7 @@ CocoFile read_coco_file(const std::filesystem::path& path, Faults& faults) {
       "images", "annotations", "categories"};
   CocoFile file;
   const Place place{faults, path, ""};
-  JsonFile json(path);
-  json.visit([&](object& root) {
+  json::read_object(path, faults, [&](object root) {
     read_fields(root, kKeys, kKeys.size(), place, [&](std::size_t k, value& field) {
       if (k == 0) {
         file.images_are_complete =

@@ -44,7 +44,7 @@ struct CocoFile {
 };
 
 /// Reads the file. Missing keys, wrong types, ids out of range and names that leave the
-/// folder are added to `faults`. Throws `DataError` when it is not JSON.
+/// folder are added to `faults`, as is what is not JSON.
 CocoFile read_coco_file(const std::filesystem::path& path, Faults& faults);
 
 }  // namespace trmml::data

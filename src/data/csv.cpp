@@ -1,6 +1,7 @@
 #include "trmml/data/csv.hpp"
 
 #include "trmml/core/error.hpp"
+#include "trmml/data/category_names.hpp"
 #include "trmml/data/faults.hpp"
 
 #include <c10/util/Exception.h>
@@ -21,6 +22,8 @@
 #include "close_match.hpp"
 #include "csv_records.hpp"
 #include "label_rows.hpp"
+#include "label_text.hpp"
+#include "list_file.hpp"
 #include "text_file.hpp"
 
 namespace trmml::data {
@@ -33,25 +36,6 @@ fs::path pictures_folder(const fs::path& file, const CsvOptions& options) {
     return options.pictures;
   }
   return file.has_parent_path() ? file.parent_path() : fs::path(".");
-}
-
-constexpr int8_t kNoState = 2;  // beside the values of LabelState
-
-int8_t state_of(std::string_view value, CsvValues code) {
-  if (value == "1" || value == "+1") {
-    return 1;
-  }
-  if (value == "0") {
-    return code == CsvValues::kPlusMinusZero ? 0 : -1;
-  }
-  if (value == "-1" && code != CsvValues::kOneZero) {
-    return code == CsvValues::kPlusMinusZero ? -1 : 0;
-  }
-  return kNoState;
-}
-
-const char* expected_values(CsvValues code) {
-  return code == CsvValues::kOneZero ? "1 or 0" : "1, 0 or -1";
 }
 
 // One CSV in one of the two forms; decides by the header, then takes rows.
@@ -199,14 +183,15 @@ class CsvReader {
   void read_states(const std::vector<std::string>& fields, const std::string& place) {
     for (std::size_t c = 0; c < categories_.size(); ++c) {
       const std::string& value = fields[field_of_[c]];
-      states_.push_back(state_of(value, *options_.values));
-      if (states_.back() == kNoState) {
+      const std::optional<int8_t> state = state_of(value, *options_.values);
+      states_.push_back(state.value_or(0));
+      if (!state) {
         faults_.add(
             file_,
             place,
             fmt::format(
                 "expected {} in column {}, got {}",
-                expected_values(*options_.values),
+                values_of(*options_.values),
                 io::in_quotes(categories_[c]),
                 io::in_quotes(value)));
       }
@@ -280,7 +265,7 @@ Split read_csv(const fs::path& file, const CsvOptions& options) {
         faults.throw_if_any();  // without a header the rows mean nothing
       });
   split.table = std::move(reader).table();
-  split.names_for_clip = in_words(split.table.classnames);
+  split.names_for_clip = names_in_words(split.table.classnames);
   validate(split);
   return split;
 }

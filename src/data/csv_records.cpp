@@ -1,9 +1,10 @@
 #include "csv_records.hpp"
 
+#include "trmml/data/csv.hpp"
+
 #include <algorithm>
 #include <cstddef>
 
-#include "label_rows.hpp"
 #include "text_file.hpp"
 
 namespace trmml::data {
@@ -17,8 +18,20 @@ class Cursor {
   bool at_end() const { return text_.empty(); }
   int64_t line() const { return line_; }
 
-  /// Appends the next field, up to the comma or the line end after it. What is wrong
-  /// with it, or nothing.
+  /// Reads a record, and leaves its last line. What is wrong with it, or nothing.
+  std::string_view read_record(std::vector<std::string>& fields) {
+    fields.clear();
+    std::string_view wrong;
+    do {
+      wrong = read_field(fields.emplace_back());
+    } while (wrong.empty() && next_field());
+    leave_line();
+    return wrong;
+  }
+
+ private:
+  // Appends the next field, up to the comma or the line end after it. What is wrong
+  // with it, or nothing.
   std::string_view read_field(std::string& field) {
     skip_blanks();
     if (!text_.starts_with('"')) {
@@ -32,7 +45,7 @@ class Cursor {
                    "there)";
     }
     if (!read_quoted(field)) {
-      return "expected a closing quote, got the end of the file";
+      return "expected a closing quote, got none";
     }
     skip_blanks();
     const bool ends = text_.empty() || text_[0] == ',' || text_[0] == '\n' ||
@@ -40,14 +53,13 @@ class Cursor {
     return ends ? "" : "expected a comma or the end of the line after a closing quote";
   }
 
-  /// Whether another field follows in the record; leaves the record if not.
+  // Whether another field follows in the record.
   bool next_field() {
-    if (text_.starts_with(',')) {
-      text_.remove_prefix(1);
-      return true;
+    if (!text_.starts_with(',')) {
+      return false;
     }
-    leave_line();
-    return false;
+    text_.remove_prefix(1);
+    return true;
   }
 
   void leave_line() {
@@ -60,7 +72,6 @@ class Cursor {
     ++line_;
   }
 
- private:
   static std::string_view without_return(std::string_view text) {
     return text.substr(0, text.size() - (text.ends_with('\r') ? 1 : 0));
   }
@@ -105,18 +116,29 @@ void for_each_record(
   std::vector<std::string> fields;
   while (!cursor.at_end()) {
     const int64_t line = cursor.line();
-    std::string_view wrong;
-    fields.clear();
-    do {
-      wrong = cursor.read_field(fields.emplace_back());
-    } while (wrong.empty() && cursor.next_field());
+    const std::string_view wrong = cursor.read_record(fields);
     if (!wrong.empty()) {
       faults.add(file, line_place(line), wrong);
-      cursor.leave_line();
     } else if (fields.size() > 1 || !fields[0].empty()) {
       use(fields, line);
     }
   }
+}
+
+std::string_view split_record(std::string_view line, std::vector<std::string>& fields) {
+  return Cursor(line).read_record(fields);
+}
+
+std::string csv_field(std::string_view text) {
+  if (text.find_first_of(",\"\r\n") == std::string_view::npos &&
+      trim(text).size() == text.size()) {
+    return std::string(text);
+  }
+  std::string quoted = "\"";
+  for (const char c : text) {
+    quoted += c == '"' ? "\"\"" : std::string(1, c);
+  }
+  return quoted + "\"";
 }
 
 }  // namespace trmml::data

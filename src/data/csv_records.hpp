@@ -24,4 +24,8 @@ void for_each_record(
     const std::function<void(const std::vector<std::string>& fields, int64_t line)>&
         use);
 
+/// Splits one record without line ends into `fields`, for files that are read line by
+/// line because most of them is numbers. What breaks the rules above, or nothing.
+std::string_view split_record(std::string_view line, std::vector<std::string>& fields);
+
 }  // namespace trmml::data

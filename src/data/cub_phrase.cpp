@@ -1,7 +1,9 @@
+#include "trmml/data/category_names.hpp"
 #include "trmml/data/cub.hpp"
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstddef>
 
 namespace trmml::data {
@@ -14,21 +16,12 @@ void replace_all(std::string& text, std::string_view from, std::string_view to) 
   }
 }
 
-// Without underscores and parentheses.
+// Without underscores, parentheses and colons.
 std::string words_of(std::string_view name) {
-  std::string words;
-  for (const char c : name) {
-    const bool is_blank = c == '_' || c == '(' || c == ')' || c == ':' || c == ' ';
-    if (!is_blank) {
-      words += c;
-    } else if (!words.empty() && words.back() != ' ') {
-      words += ' ';
-    }
-  }
-  while (words.ends_with(' ')) {
-    words.pop_back();
-  }
-  return words;
+  std::string text(name);
+  const auto is_mark = [](char c) { return c == '(' || c == ')' || c == ':'; };
+  std::replace_if(text.begin(), text.end(), is_mark, '_');
+  return split_words(text);
 }
 
 // "an olive back", "a unique pattern".

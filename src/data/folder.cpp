@@ -1,6 +1,7 @@
 #include "trmml/data/folder.hpp"
 
 #include "trmml/core/error.hpp"
+#include "trmml/data/category_names.hpp"
 #include "trmml/data/faults.hpp"
 #include "trmml/data/image.hpp"
 
@@ -13,6 +14,7 @@
 
 #include "../io/quoted.hpp"
 #include "label_rows.hpp"
+#include "list_file.hpp"
 #include "text_file.hpp"
 
 namespace trmml::data {
@@ -93,7 +95,7 @@ Split read_folder(const fs::path& folder) {
         ": expected a category in at least one text file, got none (classes.txt can "
         "name them)");
   }
-  split.names_for_clip = in_words(split.table.classnames);
+  split.names_for_clip = names_in_words(split.table.classnames);
   validate(split);
   return split;
 }

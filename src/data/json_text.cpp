@@ -3,14 +3,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstddef>
+#include <cctype>
+#include <optional>
 
 #include "../io/quoted.hpp"
+#include "text_file.hpp"
 
 namespace trmml::data::json {
 namespace {
 
 constexpr std::string_view kBlanks = " \t\r\n";
+
+std::string_view without_end(std::string_view token) {
+  return token.substr(0, token.find_last_not_of(kBlanks) + 1);
+}
 
 // Behind the string that begins with the quotation mark at `begin`; npos: no end.
 std::size_t behind_string(std::string_view text, std::size_t begin) {
@@ -64,62 +70,129 @@ std::size_t end_of_element(std::string_view text, std::size_t begin) {
   return std::string_view::npos;
 }
 
-}  // namespace
-
-std::string damaged(simdjson::error_code error) {
+// What `error` means for the user, with the byte where it was noticed.
+std::string describe(
+    simdjson::error_code error,
+    simdjson::ondemand::document* document,
+    std::string_view text,
+    std::size_t first_byte) {
+  switch (error) {
+    case simdjson::EMPTY:
+      return "expected JSON, got nothing";
+    case simdjson::MEMALLOC:
+      return fmt::format("no memory for JSON of {} bytes", text.size());
+    case simdjson::UTF8_ERROR:
+      return "expected UTF-8, got other bytes (convert it: iconv -t UTF-8)";
+    default:
+      break;
+  }
+  bool ends_early = error == simdjson::UNCLOSED_STRING ||
+                    error == simdjson::INCOMPLETE_ARRAY_OR_OBJECT;
+  std::string place;
+  if (document != nullptr) {
+    const char* found = nullptr;
+    if (document->current_location().get(found) != simdjson::SUCCESS ||
+        found >= text.data() + text.size()) {
+      ends_early = true;
+    } else {
+      const auto byte = static_cast<std::size_t>(found - text.data());
+      place = fmt::format("byte {} or shortly before: ", first_byte + byte);
+    }
+  }
+  if (ends_early) {
+    return fmt::format(
+        "byte {}: expected the rest of the JSON, got the end (it is cut off, or a "
+        "quote or a bracket is missing: fetch the file again)",
+        first_byte + text.size());
+  }
   std::string_view message = simdjson::error_message(error);
   const std::size_t name = message.find(": ");  // "TAPE_ERROR", in some versions
   if (name < message.find(' ')) {
     message.remove_prefix(name + 2);
   }
-  return fmt::format("no valid JSON: {}", message);
+  return fmt::format(
+      "{}not JSON: {} (it begins with {})",
+      place,
+      message,
+      io::in_quotes(text.substr(0, 24)));
 }
 
-std::string kind_of(Value& value) {
-  simdjson::ondemand::json_type type{};
-  if (const auto error = value.type().get(type)) {
-    return damaged(error);
+}  // namespace
+
+std::string_view token_of(Value& value) {
+  return without_end(value.raw_json_token());
+}
+
+std::string describe_token(std::string_view token) {
+  token = without_end(token);
+  if (token.starts_with('[')) {
+    return "an array";
   }
-  switch (type) {
-    case simdjson::ondemand::json_type::array:
-      return "an array";
-    case simdjson::ondemand::json_type::object:
-      return "an object";
-    case simdjson::ondemand::json_type::string:
-      return "a string";
-    case simdjson::ondemand::json_type::boolean:
-      return "true or false";
-    case simdjson::ondemand::json_type::null:
-      return "null";
-    default:
-      break;
+  if (token.starts_with('{')) {
+    return "an object";
   }
-  std::string_view digits = value.raw_json_token();
-  digits = digits.substr(0, digits.find_last_not_of(kBlanks) + 1);
+  if (token.size() > 1 && token.starts_with('"')) {
+    return io::in_quotes(token.substr(1, token.size() - 2));
+  }
+  const bool is_plain = std::all_of(token.begin(), token.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '-' || c == '+' || c == '.';
+  });
   constexpr std::size_t kShown = 40;
-  return std::string(digits.substr(0, kShown)) + (digits.size() > kShown ? "..." : "");
+  if (!is_plain) {
+    return io::in_quotes(token);
+  }
+  return std::string(token.substr(0, kShown)) + (token.size() > kShown ? "..." : "");
 }
 
-void Parser::object(std::string_view text, const std::function<void(Object)>& use) {
-  padded_.reserve(text.size() + simdjson::SIMDJSON_PADDING);
-  padded_.assign(text);
+bool is_other_kind(simdjson::error_code error) {
+  return error == simdjson::INCORRECT_TYPE || error == simdjson::NUMBER_ERROR ||
+         error == simdjson::NUMBER_OUT_OF_RANGE ||
+         std::string_view(simdjson::error_message(error))
+             .starts_with("BIGINT");  // since simdjson 3.2
+}
+
+void Parser::object(
+    std::string& text,
+    const std::function<void(Object)>& use,
+    std::size_t first_byte) {
+  text.reserve(text.size() + simdjson::SIMDJSON_PADDING);
   simdjson::ondemand::document document;
-  if (const auto error =
-          parser_.iterate(padded_.data(), padded_.size(), padded_.capacity())
-              .get(document)) {
-    throw Wrong(damaged(error));
+  const auto error = parser_.iterate(simdjson::padded_string_view(text)).get(document);
+  if (error != simdjson::SUCCESS) {
+    throw Wrong(describe(error, nullptr, text, first_byte));
   }
-  const std::size_t first = text.find_first_not_of(kBlanks);
-  if (text[first] != '{') {
-    throw Wrong("expected an object, got " + io::in_quotes(text.substr(first, 20)));
+  try {
+    if (document.type() != simdjson::ondemand::json_type::object) {
+      const std::size_t begin = text.find_first_not_of(kBlanks);
+      throw Wrong(
+          "expected a JSON object, got " +
+          describe_token(std::string_view(text).substr(begin)));
+    }
+    use(document.get_object());
+  } catch (const simdjson::simdjson_error& thrown) {
+    throw Wrong(describe(thrown.error(), &document, text, first_byte));
   }
-  Object object;
-  if (const auto error = document.get_object().get(object)) {
-    throw Wrong(damaged(error));
+  const char* rest = nullptr;
+  if (document.current_location().get(rest) == simdjson::SUCCESS) {
+    throw Wrong(fmt::format(
+        "byte {}: expected the end after the JSON object, got more",
+        first_byte + static_cast<std::size_t>(rest - text.data())));
   }
-  use(object);
-  if (document.current_location().error() != simdjson::OUT_OF_BOUNDS) {
-    throw Wrong("expected the end behind the object, got more");
+}
+
+void read_object(
+    const std::filesystem::path& file,
+    Faults& faults,
+    const std::function<void(Object)>& use) {
+  constexpr std::int64_t kMaxBytes = 0xFFFFFFFF - simdjson::SIMDJSON_PADDING;
+  std::optional<std::string> text = read_text_or_fault(file, faults, kMaxBytes);
+  if (!text) {
+    return;
+  }
+  try {
+    Parser().object(*text, use);
+  } catch (const Wrong& wrong) {
+    faults.add(file, "", wrong.what());
   }
 }
 

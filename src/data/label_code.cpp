@@ -12,6 +12,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "label_text.hpp"
+#include "text_file.hpp"
+
 namespace trmml::data {
 namespace {
 
@@ -25,11 +28,14 @@ struct Code {
 };
 
 constexpr std::array<Code, 5> kCodes = {{
-    {LabelCode::kHcp, "hcp", {-1, 0, 1}, "-1 absent, 0 unknown, 1 present"},
-    {LabelCode::kDualCoOp, "dualcoop", {0, -1, 1}, "-1 unknown, 0 absent, 1 present"},
-    {LabelCode::kCole, "cole", {-1, 0, 1}, "-1 absent, 0 unknown, 1 present"},
-    {LabelCode::kColeComplete, "cole-complete", {kNone, -1, 1}, "0 absent, 1 present"},
-    {LabelCode::kSplc, "splc", {kNone, 0, 1}, "0 not in the list, 1 present"},
+    {LabelCode::kHcp, "hcp", {-1, 0, 1}, "-1 absent, 0 unknown or 1 present"},
+    {LabelCode::kDualCoOp, "dualcoop", {0, -1, 1}, "-1 unknown, 0 absent or 1 present"},
+    {LabelCode::kCole, "cole", {-1, 0, 1}, "-1 absent, 0 unknown or 1 present"},
+    {LabelCode::kColeComplete,
+     "cole-complete",
+     {kNone, -1, 1},
+     "0 absent or 1 present"},
+    {LabelCode::kSplc, "splc", {kNone, 0, 1}, "0 not in the list or 1 present"},
 }};
 
 const Code& find(LabelCode code) {
@@ -58,6 +64,22 @@ LabelCode parse_label_code(std::string_view name) {
 
 std::string to_string(LabelCode code) {
   return std::string(find(code).name);
+}
+
+std::optional<int8_t> state_of(std::string_view text, LabelCode code) {
+  if (text == "+1") {
+    text.remove_prefix(1);
+  }
+  const std::optional<int64_t> value = whole_number(text);
+  if (!value || *value < -1 || *value > 1) {
+    return std::nullopt;
+  }
+  const int8_t state = find(code).ours[static_cast<size_t>(*value + 1)];
+  return state == kNone ? std::nullopt : std::optional(state);
+}
+
+std::string_view values_of(LabelCode code) {
+  return find(code).meaning;
 }
 
 at::Tensor from_label_code(

@@ -1,22 +1,21 @@
 #include "trmml/core/error.hpp"
+#include "trmml/data/csv.hpp"
 #include "trmml/data/mask_files.hpp"
 #include "trmml/io/atomic_file.hpp"
-
-#include <ATen/ops/empty.h>
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <map>
 #include <optional>
-#include <unordered_set>
 #include <utility>
 
 #include "../io/quoted.hpp"
-#include "csv_fields.hpp"
+#include "csv_records.hpp"
+#include "label_rows.hpp"
+#include "label_text.hpp"
 #include "mask_check.hpp"
 #include "named_rows.hpp"
-#include "state_text.hpp"
 #include "text_file.hpp"
 
 // Labels and masks as CSV, in both forms.
@@ -35,109 +34,107 @@ std::map<std::string, int64_t, std::less<>> columns_of(const LabelTable& table) 
   return columns;
 }
 
-std::vector<std::string> csv_header(const fs::path& file, std::string_view text) {
-  const std::string_view line = text.substr(0, text.find_first_of("\r\n"));
-  std::vector<std::string> header;
-  if (!split_csv_line(line, header) || header.front() != "image" || header.size() < 2) {
-    throw DataError(fmt::format(
-        "{}, line 1: expected a header \"image,\" and the names of categories, got {}",
-        file.string(),
-        io::in_quotes(line)));
+// The records of a file, with the first one as header.
+class LabelCsv {
+ public:
+  /// Throws `DataError` unless the file is UTF-8 and has a header.
+  LabelCsv(const fs::path& file, Faults& faults)
+      : file_(file), text_(read_utf8(file, faults).value_or("")) {
+    faults.throw_if_any();
+    const std::string_view text = text_;
+    const std::string_view line = text.substr(0, text.find_first_of("\r\n"));
+    if (!split_record(line, header_).empty() || header_.front() != "image" ||
+        header_.size() < 2) {
+      throw DataError(fmt::format(
+          "{}, line 1: expected a header \"image,\" and the names of categories, got "
+          "{}",
+          file.string(),
+          io::in_quotes(line)));
+    }
   }
-  return header;
-}
 
-bool is_long_form(const std::vector<std::string>& header) {
-  return header == std::vector<std::string>{"image", "category", "state"};
-}
+  const std::vector<std::string>& header() const { return header_; }
 
-/// The fields of each line after the header, those with as many as it has.
-template <typename Use>
-void for_each_record(
-    const fs::path& file,
-    std::string_view text,
-    size_t expected,
-    Faults& faults,
-    Use&& use) {
-  std::vector<std::string> fields;
-  for_each_line(text, [&](std::string_view line, int64_t number) {
-    if (number == 1 || line.empty()) {
-      return;
-    }
-    if (!split_csv_line(line, fields) || fields.size() != expected) {
-      faults.add(
-          file,
-          line_place(number),
-          fmt::format("expected {} fields, got {}", expected, io::in_quotes(line)));
-      return;
-    }
-    use(fields, number);
-  });
-}
+  bool is_long_form() const {
+    return header_ == std::vector<std::string>{"image", "category", "state"};
+  }
 
-LabelTable
-parse_label_csv(const fs::path& file, std::string_view text, Faults& faults) {
-  const std::vector<std::string> header = csv_header(file, text);
+  /// Calls `use(fields, place)` for each record that has as many fields as the header.
+  template <typename Use>
+  void for_each_row(Faults& faults, const Use& use) const {
+    for_each_record(
+        text_,
+        file_,
+        faults,
+        [&](const std::vector<std::string>& fields, int64_t line) {
+          if (fields.size() != header_.size()) {
+            faults.add(
+                file_,
+                line_place(line),
+                fmt::format(
+                    "expected {} fields, got {}", header_.size(), fields.size()));
+          } else if (line > 1) {
+            use(fields, line_place(line));
+          }
+        });
+  }
+
+ private:
+  const fs::path& file_;
+  std::string text_;
+  std::vector<std::string> header_;
+};
+
+LabelTable parse_label_csv(const fs::path& file, const LabelCsv& csv, Faults& faults) {
+  const std::vector<std::string>& header = csv.header();
+  PictureList pictures("", "", false);
+  std::vector<int8_t> states;
+  csv.for_each_row(
+      faults, [&](const std::vector<std::string>& fields, const std::string& place) {
+        if (!pictures.add(fields[0], file, place, faults)) {
+          return;
+        }
+        for (size_t c = 1; c < fields.size(); ++c) {
+          const std::optional<int8_t> state = state_of(fields[c], LabelCode::kHcp);
+          if (!state) {
+            faults.add(
+                file,
+                fmt::format("{}, column {}", place, c + 1),
+                fmt::format(
+                    "expected {}, got {}",
+                    values_of(LabelCode::kHcp),
+                    io::in_quotes(fields[c])));
+          }
+          states.push_back(state.value_or(0));
+        }
+      });
   LabelTable table;
   table.classnames.assign(header.begin() + 1, header.end());
-  std::vector<int8_t> states;
-  std::unordered_set<std::string> seen;
-  const auto use = [&](std::vector<std::string>& fields, int64_t number) {
-    if (!is_utf8(fields[0]) || !stays_inside(fields[0])) {
-      faults.add(
-          file,
-          line_place(number),
-          fmt::format(
-              "expected the name of a picture inside of its folder, got {}",
-              io::in_quotes(fields[0])));
-    } else if (!seen.insert(fields[0]).second) {
-      faults.add(
-          file,
-          line_place(number),
-          fmt::format("the picture {} stands there twice", io::in_quotes(fields[0])));
-    }
-    for (size_t c = 1; c < fields.size(); ++c) {
-      const std::optional<int8_t> state = state_of(fields[c]);
-      if (!state) {
-        faults.add(
-            file,
-            fmt::format("line {}, column {}", number, c + 1),
-            fmt::format(
-                "expected -1 absent, 0 unknown or 1 present, got {}",
-                io::in_quotes(fields[c])));
-      }
-      states.push_back(state.value_or(0));
-    }
-    table.images.push_back(std::move(fields[0]));
-  };
-  for_each_record(file, text, header.size(), faults, use);
-  table.labels = at::empty(
-      {static_cast<int64_t>(table.images.size()),
-       static_cast<int64_t>(table.classnames.size())},
-      at::TensorOptions().dtype(at::kChar));
-  std::copy(states.begin(), states.end(), table.labels.data_ptr<int8_t>());
+  table.images = pictures.take();
+  table.labels = label_tensor(states, static_cast<int64_t>(table.classnames.size()));
   return table;
 }
 
 void read_long_csv(
     const fs::path& file,
-    std::string_view text,
+    const LabelCsv& csv,
     const LabelTable& complete,
     at::Tensor& mask,
     Faults& faults) {
   const auto columns = columns_of(complete);
   std::map<std::string, int64_t, std::less<>> rows;  // of names seen so far
   NamedRows named(complete.images, file, faults);
-  const auto use = [&](const std::vector<std::string>& fields, int64_t number) {
+  const auto use = [&](const std::vector<std::string>& fields,
+                       const std::string& place) {
     auto row = rows.find(fields[0]);
     if (row == rows.end()) {
-      row = rows.emplace(fields[0], named.take(fields[0], line_place(number))).first;
+      row = rows.emplace(fields[0], named.take(fields[0], place)).first;
     }
     const auto column = columns.find(fields[1]);
     if (column == columns.end()) {
       faults.add(
           file,
-          line_place(number),
+          place,
           fmt::format(
               "expected a category of the data set, got {}", io::in_quotes(fields[1])));
     }
@@ -147,7 +144,7 @@ void read_long_csv(
     if (state == 0 && fields[2] != "unknown") {
       faults.add(
           file,
-          line_place(number),
+          place,
           fmt::format(
               "expected present, absent or unknown, got {}", io::in_quotes(fields[2])));
     }
@@ -159,7 +156,7 @@ void read_long_csv(
     if (entry != 0) {
       faults.add(
           file,
-          line_place(number),
+          place,
           fmt::format(
               "the state of {} in {} stands there twice",
               io::in_quotes(fields[1]),
@@ -167,7 +164,7 @@ void read_long_csv(
     }
     entry = state;
   };
-  for_each_record(file, text, 3, faults, use);
+  csv.for_each_row(faults, use);
 }
 
 void copy_by_name(
@@ -212,15 +209,15 @@ void copy_by_name(
 }  // namespace
 
 LabelTable read_label_csv(const fs::path& file) {
-  const std::string text = read_text(file);
-  if (is_long_form(csv_header(file, text))) {
+  Faults faults("labels of " + file.filename().string());
+  const LabelCsv csv(file, faults);
+  if (csv.is_long_form()) {
     throw DataError(fmt::format(
         "{}: expected a column for each category, got a list of known labels (which "
         "cannot say what there is besides)",
         file.string()));
   }
-  Faults faults("labels of " + file.filename().string());
-  LabelTable table = parse_label_csv(file, text, faults);
+  LabelTable table = parse_label_csv(file, csv, faults);
   faults.throw_if_any();
   table.validate();
   return table;
@@ -228,12 +225,12 @@ LabelTable read_label_csv(const fs::path& file) {
 
 at::Tensor read_mask_csv(const fs::path& file, const LabelTable& complete) {
   at::Tensor mask = empty_mask(complete);
-  const std::string text = read_text(file);
   Faults faults("labels of " + file.filename().string());
-  if (is_long_form(csv_header(file, text))) {
-    read_long_csv(file, text, complete, mask, faults);
+  const LabelCsv csv(file, faults);
+  if (csv.is_long_form()) {
+    read_long_csv(file, csv, complete, mask, faults);
   } else {
-    copy_by_name(file, parse_label_csv(file, text, faults), complete, mask, faults);
+    copy_by_name(file, parse_label_csv(file, csv, faults), complete, mask, faults);
   }
   add_contradictions(file, mask, complete, faults);
   faults.throw_if_any();

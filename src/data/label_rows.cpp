@@ -1,14 +1,10 @@
 #include "label_rows.hpp"
 
-#include "trmml/core/error.hpp"
-
 #include <ATen/ops/from_blob.h>
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
-#include <cstring>
 #include <system_error>
 #include <utility>
 
@@ -20,77 +16,6 @@ namespace trmml::data {
 
 namespace fs = std::filesystem;
 
-std::optional<std::string>
-read_utf8(const fs::path& file, Faults& faults, int64_t max_bytes) {
-  std::string text;
-  try {
-    text = read_text(file, max_bytes);
-  } catch (const DataError& error) {
-    const std::string_view what = error.what();
-    const std::string prefix = file.string() + ": ";
-    faults.add(file, "", what.substr(what.starts_with(prefix) ? prefix.size() : 0));
-    return std::nullopt;
-  }
-  if (is_utf8(text)) {
-    return text;
-  }
-  for_each_line(text, [&](std::string_view line, int64_t number) {
-    if (!is_utf8(line)) {
-      faults.add(
-          file, line_place(number), "expected UTF-8, got " + io::in_quotes(line));
-    }
-  });
-  return std::nullopt;
-}
-
-std::vector<std::string> read_names(const fs::path& file, Faults& faults) {
-  const std::size_t faults_before = faults.count();
-  const std::optional<std::string> text = read_utf8(file, faults);
-  if (!text) {
-    return {};
-  }
-  std::vector<std::string> names;
-  std::map<std::string_view, int64_t> line_of;
-  for_each_line(*text, [&](std::string_view line, int64_t number) {
-    const std::string_view name = trim(line);
-    if (name.empty()) {
-      return;
-    }
-    const auto [first, is_new] = line_of.emplace(name, number);
-    if (is_new) {
-      names.emplace_back(name);
-    } else {
-      faults.add(
-          file,
-          line_place(number),
-          fmt::format(
-              "category {} is in line {} already", io::in_quotes(name), first->second));
-    }
-  });
-  if (names.empty()) {
-    faults.add(file, "", "expected a category a line, got none");
-  }
-  return faults.count() == faults_before ? names : std::vector<std::string>();
-}
-
-bool parse_integer(std::string_view text, int64_t& value) {
-  const char* end = text.data() + text.size();
-  const auto [stopped, error] = std::from_chars(text.data(), end, value);
-  return error == std::errc() && stopped == end;
-}
-
-std::string line_place(int64_t line) {
-  return fmt::format("line {}", line);
-}
-
-std::vector<std::string> in_words(const std::vector<std::string>& names) {
-  std::vector<std::string> words = names;
-  for (std::string& name : words) {
-    std::replace(name.begin(), name.end(), '_', ' ');
-  }
-  return words;
-}
-
 // ------------------------------------------------------------------------- PictureList
 
 PictureList::PictureList(fs::path root, std::string folder, bool must_exist)
@@ -101,13 +26,7 @@ bool PictureList::add(
     const fs::path& file,
     std::string_view place,
     Faults& faults) {
-  if (!stays_inside(name)) {
-    faults.add(
-        file,
-        place,
-        fmt::format(
-            "expected a picture inside of the folder, relative and with '/', got {}",
-            io::in_quotes(name)));
+  if (!check_inside(name, file, place, faults)) {
     return false;
   }
   std::string image = folder_ + std::string(name);
@@ -116,7 +35,7 @@ bool PictureList::add(
     faults.add(
         file,
         place,
-        fmt::format("picture {} is in {} already", io::in_quotes(name), first->second));
+        fmt::format("{} stands in {} already", io::in_quotes(name), first->second));
     return false;
   }
   std::error_code error;

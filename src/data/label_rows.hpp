@@ -5,37 +5,15 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <map>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
-// What readers of label files share, from the file to the table. Private to src/data.
+// What readers of label files share on the way to the table. Private to src/data.
 
 namespace trmml::data {
-
-/// `read_text`; a file that cannot be read or is not UTF-8 is a fault, and nothing
-/// comes back.
-std::optional<std::string> read_utf8(
-    const std::filesystem::path& file,
-    Faults& faults,
-    int64_t max_bytes = int64_t{1} << 32);
-
-/// Categories, one a line, of which none may be there twice; empty lines are passed
-/// over. Nothing comes back when there is a fault.
-std::vector<std::string> read_names(const std::filesystem::path& file, Faults& faults);
-
-/// Sets `value` when all of `text` is an integer that fits it.
-bool parse_integer(std::string_view text, int64_t& value);
-
-/// "line 3".
-std::string line_place(int64_t line);
-
-/// For prompts: '_' becomes a blank.
-std::vector<std::string> in_words(const std::vector<std::string>& names);
 
 /// The names of pictures that a file gives, each checked.
 class PictureList {

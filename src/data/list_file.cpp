@@ -1,9 +1,11 @@
 #include "list_file.hpp"
 
-#include "trmml/core/error.hpp"
-
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <string_view>
 #include <unordered_map>
 
@@ -11,24 +13,12 @@
 #include "text_file.hpp"
 
 namespace trmml::data {
+namespace {
 
-std::optional<std::string> read_text_or_fault(
+// An entry for each line up to the last that is not empty.
+std::vector<std::string> trimmed_lines(
     const std::filesystem::path& path,
     Faults& faults) {
-  try {
-    return read_text(path);
-  } catch (const DataError& error) {
-    std::string_view what = error.what();
-    const std::string prefix = path.string() + ": ";
-    if (what.starts_with(prefix)) {
-      what.remove_prefix(prefix.size());
-    }
-    faults.add(path, "", what);
-    return std::nullopt;
-  }
-}
-
-std::vector<std::string> read_list(const std::filesystem::path& path, Faults& faults) {
   std::vector<std::string> entries;
   const std::optional<std::string> text = read_text_or_fault(path, faults);
   if (!text) {
@@ -43,19 +33,41 @@ std::vector<std::string> read_list(const std::filesystem::path& path, Faults& fa
   if (entries.empty()) {
     faults.add(path, "", "expected an entry a line, got an empty file");
   }
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    if (entries[i].empty()) {
-      faults.add(path, line_of(i), "expected an entry, got an empty line");
-    } else if (!is_utf8(entries[i])) {
-      faults.add(path, line_of(i), "expected UTF-8, got " + io::in_quotes(entries[i]));
-      entries[i].clear();
-    }
-  }
   return entries;
 }
 
-std::string line_of(std::size_t entry) {
-  return fmt::format("line {}", entry + 1);
+// Empties those that are not UTF-8, and says what is wrong in the order of the lines.
+void check_text(
+    const std::filesystem::path& path,
+    std::vector<std::string>& entries,
+    bool may_be_empty,
+    Faults& faults) {
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    if (entries[i].empty() && !may_be_empty) {
+      faults.add(path, line_place(i + 1), "expected an entry, got an empty line");
+    } else if (!is_utf8(entries[i])) {
+      faults.add(
+          path, line_place(i + 1), "expected UTF-8, got " + io::in_quotes(entries[i]));
+      entries[i].clear();
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> read_list(const std::filesystem::path& path, Faults& faults) {
+  std::vector<std::string> entries = trimmed_lines(path, faults);
+  check_text(path, entries, false, faults);
+  return entries;
+}
+
+std::vector<std::string> read_names(const std::filesystem::path& path, Faults& faults) {
+  const std::size_t faults_before = faults.count();
+  std::vector<std::string> names = trimmed_lines(path, faults);
+  check_text(path, names, true, faults);
+  check_unique(path, names, faults);
+  names.erase(std::remove(names.begin(), names.end(), ""), names.end());
+  return faults.count() == faults_before ? names : std::vector<std::string>();
 }
 
 void check_unique(
@@ -72,28 +84,11 @@ void check_unique(
     if (!is_new) {
       faults.add(
           path,
-          line_of(i),
+          line_place(i + 1),
           fmt::format(
               "{} stands in {} already",
               io::in_quotes(entries[i]),
-              line_of(seen->second)));
-      entries[i].clear();
-    }
-  }
-}
-
-void check_inside(
-    const std::filesystem::path& path,
-    std::vector<std::string>& entries,
-    Faults& faults) {
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    if (!entries[i].empty() && !stays_inside(entries[i])) {
-      faults.add(
-          path,
-          line_of(i),
-          fmt::format(
-              "expected a path below the data set's folder, with '/', got {}",
-              io::in_quotes(entries[i])));
+              line_place(seen->second + 1)));
       entries[i].clear();
     }
   }

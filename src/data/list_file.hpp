@@ -2,21 +2,14 @@
 
 #include "trmml/data/faults.hpp"
 
-#include <cstddef>
 #include <filesystem>
-#include <optional>
 #include <string>
 #include <vector>
 
-// Lists of data sets, an entry a line. What is wrong with them becomes a fault, so that
-// several files can be looked at before the reader gives up. Private to src/data.
+// Lists of data sets, an entry a line. What is wrong with them becomes a fault. Private
+// to src/data.
 
 namespace trmml::data {
-
-/// `read_text`, but what it throws becomes a fault and nothing is returned.
-std::optional<std::string> read_text_or_fault(
-    const std::filesystem::path& path,
-    Faults& faults);
 
 /// The entries of a file, one a line, without blanks at both ends; entry i stands in
 /// line i + 1. Empty lines at the end are no entries. Faults: no entry at all, an empty
@@ -24,19 +17,13 @@ std::optional<std::string> read_text_or_fault(
 /// entry, both times), and whatever `read_text` throws.
 std::vector<std::string> read_list(const std::filesystem::path& path, Faults& faults);
 
-/// Where entry i of a list stands: "line 3" for 2.
-std::string line_of(std::size_t entry);
+/// Categories, one a line, of which none may be there twice; empty lines are passed
+/// over. Nothing comes back when there is a fault.
+std::vector<std::string> read_names(const std::filesystem::path& path, Faults& faults);
 
 /// A fault for each entry that an earlier line holds, too; it is emptied. Empty entries
 /// do not count.
 void check_unique(
-    const std::filesystem::path& path,
-    std::vector<std::string>& entries,
-    Faults& faults);
-
-/// A fault for each entry that `stays_inside` refuses; it is emptied. Empty entries do
-/// not count.
-void check_inside(
     const std::filesystem::path& path,
     std::vector<std::string>& entries,
     Faults& faults);

@@ -6,10 +6,10 @@
 #include <optional>
 
 #include "../io/quoted.hpp"
+#include "label_text.hpp"
 #include "mask_check.hpp"
 #include "md5.hpp"
 #include "named_rows.hpp"
-#include "state_text.hpp"
 #include "text_file.hpp"
 
 // Mask files that are lists of lines: rows of states, and lists of positives.
@@ -46,13 +46,14 @@ at::Tensor read_state_rows(const fs::path& file, const LabelTable& complete) {
     int64_t column = 0;
     for (std::string_view word = next_word(line); !word.empty();
          word = next_word(line), ++column) {
-      const std::optional<int8_t> state = state_of(word);
+      const std::optional<int8_t> state = state_of(word, LabelCode::kHcp);
       if (!state) {
         faults.add(
             file,
             fmt::format("line {}, column {}", number, column),
             fmt::format(
-                "expected -1 absent, 0 unknown or 1 present, got {}",
+                "expected {}, got {}",
+                values_of(LabelCode::kHcp),
                 io::in_quotes(word)));
       } else if (row >= 0 && column < n_cls) {
         mask.data_ptr<int8_t>()[row * n_cls + column] = *state;

@@ -17,7 +17,7 @@
 #include <system_error>
 
 #include "../io/quoted.hpp"
-#include "csv_fields.hpp"
+#include "csv_records.hpp"
 #include "text_file.hpp"
 
 namespace trmml::data {
@@ -70,9 +70,9 @@ class Reader {
   }
 
  private:
-  void add_fault(int64_t line, int64_t column, const std::string& what) {
+  void add_fault(int64_t line, int64_t column, std::string_view what) {
     const std::string place = column == 0
-                                  ? fmt::format("line {}", line)
+                                  ? line_place(line)
                                   : fmt::format("line {}, column {}", line, column);
     faults_.add(path_, place, what);
   }
@@ -92,13 +92,12 @@ class Reader {
 
   void read_header(std::string_view line, int64_t number) {
     std::vector<std::string> names;
-    if (!split_csv_line(line, names)) {
-      add_fault(number, 0, "expected names, got quotes that do not match");
+    if (const std::string_view wrong = split_record(line, names); !wrong.empty()) {
+      add_fault(number, 0, wrong);
       return;
     }
     std::set<std::string> seen;
     for (std::string& name : names) {
-      name = trim(name);
       const auto column = &name - names.data() + 1;
       if (name.empty()) {
         add_fault(
@@ -123,9 +122,8 @@ class Reader {
   void add_row(std::string_view line, int64_t number) {
     const size_t faults = faults_.count();
     if (has_row_names_) {
-      if (!split_csv_line(line, texts_)) {
-        add_fault(
-            number, 0, "expected a name and numbers, got quotes that do not match");
+      if (const std::string_view wrong = split_record(line, texts_); !wrong.empty()) {
+        add_fault(number, 0, wrong);
         return;
       }
       fields_.assign(texts_.begin() + 1, texts_.end());

@@ -1,16 +1,15 @@
 #include "trmml/data/nus_wide.hpp"
 
 #include "trmml/core/check.hpp"
+#include "trmml/data/category_names.hpp"
 #include "trmml/data/faults.hpp"
-
-#include <ATen/ops/empty.h>
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <system_error>
 
 #include "../io/quoted.hpp"
+#include "label_rows.hpp"
 #include "list_file.hpp"
 #include "nus_wide_lists.hpp"
 #include "text_file.hpp"
@@ -51,7 +50,7 @@ std::vector<std::string> read_concepts(const NusWideOptions& options, Faults& fa
         (!stays_inside(concepts[c]) || concepts[c].find('/') != std::string::npos)) {
       faults.add(
           file,
-          line_of(c),
+          line_place(c + 1),
           "expected the name of a concept, got " + io::in_quotes(concepts[c]));
       concepts[c].clear();
     }
@@ -82,47 +81,6 @@ NusWideRows read_rows(
       part,
       concepts,
       faults);
-}
-
-// Faults of the pictures' names, whatever list they come from.
-void check_pictures(
-    const NusWideRows& rows,
-    const fs::path& folder,
-    bool must_exist,
-    Faults& faults) {
-  std::vector<std::string> by_line;  // so that lines are counted as in the file
-  for (std::size_t i = 0; i < rows.pictures.size(); ++i) {
-    by_line.resize(rows.lines[i] + 1);
-    by_line[rows.lines[i]] = rows.pictures[i];
-  }
-  check_inside(rows.file, by_line, faults);
-  check_unique(rows.file, by_line, faults);
-  if (!must_exist || faults.count() > 0) {
-    return;
-  }
-  for (std::size_t line = 0; line < by_line.size(); ++line) {
-    std::error_code error;
-    if (!by_line[line].empty() && !fs::is_regular_file(folder / by_line[line], error)) {
-      faults.add(
-          rows.file,
-          line_of(line),
-          fmt::format(
-              "there is no picture {} in {}",
-              io::in_quotes(by_line[line]),
-              folder.string()));
-    }
-  }
-}
-
-// Concepts as words.
-std::vector<std::string> names_for_clip(std::vector<std::string> names) {
-  for (std::string& name : names) {
-    std::replace(name.begin(), name.end(), '_', ' ');
-    if (name == "nighttime") {
-      name = "night time";
-    }
-  }
-  return names;
 }
 
 }  // namespace
@@ -160,9 +118,15 @@ Split read_nus_wide(const NusWideOptions& options, NusWidePart part) {
   Split split;
   split.root = options.root();
   split.table.classnames = read_concepts(options, faults);
-  split.names_for_clip = names_for_clip(split.table.classnames);
+  split.names_for_clip =
+      names_in_words(split.table.classnames, {{"nighttime", "night time"}});
   const NusWideRows rows = read_rows(options, train, split.table.classnames, faults);
-  check_pictures(rows, options.root() / folder, options.check_pictures(), faults);
+  PictureList pictures(options.root() / folder, "", options.check_pictures());
+  for (std::size_t i = 0; i < rows.pictures.size(); ++i) {
+    if (!rows.pictures[i].empty()) {  // a fault already
+      pictures.add(rows.pictures[i], rows.file, line_place(rows.lines[i]), faults);
+    }
+  }
   faults.throw_if_any();
 
   const std::size_t n_cls = split.table.classnames.size();
@@ -179,10 +143,7 @@ Split read_nus_wide(const NusWideOptions& options, NusWidePart part) {
   }
   const std::size_t left_out = rows.pictures.size() - split.table.images.size();
   const std::size_t published = train ? facts.train : facts.test;
-  split.table.labels = at::empty(
-      {static_cast<int64_t>(split.table.images.size()), static_cast<int64_t>(n_cls)},
-      at::kChar);
-  std::copy(kept.begin(), kept.end(), split.table.labels.data_ptr<int8_t>());
+  split.table.labels = label_tensor(kept, static_cast<int64_t>(n_cls));
   split.name = fmt::format(
       "NUS-WIDE {}, {}, {} pictures{}{}",
       train ? "train" : "test",

@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "../io/quoted.hpp"
+#include "csv_records.hpp"
 #include "list_file.hpp"
 #include "text_file.hpp"
 
@@ -49,11 +50,12 @@ void read_label_file(
       return;
     }
     for (; lines < i; ++lines) {
-      faults.add(file, line_of(lines), "expected 0 or 1, got an empty line");
+      faults.add(file, line_place(lines + 1), "expected 0 or 1, got an empty line");
     }
     lines = at;
     if (value != "0" && value != "1") {
-      faults.add(file, line_of(i), "expected 0 or 1, got " + io::in_quotes(value));
+      faults.add(
+          file, line_place(i + 1), "expected 0 or 1, got " + io::in_quotes(value));
     } else if (value == "1" && i < n) {
       rows.labels[i * n_cls + concept_index] = 1;
     }
@@ -77,40 +79,6 @@ class WrongLine : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
-
-// The fields of a line; those in quotation marks may hold commas and, doubled,
-// quotation marks.
-std::vector<std::string> split_csv(std::string_view line) {
-  std::vector<std::string> fields(1);
-  std::size_t at = 0;
-  while (at < line.size()) {
-    std::string& field = fields.back();
-    if (line[at] == ',') {
-      fields.emplace_back();
-      ++at;
-    } else if (line[at] == '"' && field.empty()) {
-      for (++at;; ++at) {
-        if (at == line.size()) {
-          throw WrongLine("expected a quotation mark at the end of a field, got none");
-        }
-        if (line[at] != '"') {
-          field += line[at];
-        } else if (at + 1 < line.size() && line[at + 1] == '"') {
-          field += line[at++];
-        } else {
-          break;
-        }
-      }
-      ++at;
-      if (at < line.size() && line[at] != ',') {
-        throw WrongLine("expected a comma behind a field in quotation marks, got none");
-      }
-    } else {
-      field += line[at++];
-    }
-  }
-  return fields;
-}
 
 // The names in "['sky', 'water']", a list as Python prints it.
 std::vector<std::string_view> names_in_list(std::string_view text) {
@@ -188,15 +156,15 @@ class RowReader {
   void read(
       const std::vector<std::string>& fields,
       const Columns& columns,
-      std::size_t line) {
+      std::int64_t line) {
     if (fields.size() != columns.count) {
       throw WrongLine(
           fmt::format("expected {} fields, got {}", columns.count, fields.size()));
     }
-    if (is_train(trim(fields[columns.part])) != train_) {
+    if (is_train(fields[columns.part]) != train_) {
       return;
     }
-    const std::string_view picture = trim(fields[columns.picture]);
+    const std::string& picture = fields[columns.picture];
     if (picture.empty() || !is_utf8(picture)) {
       throw WrongLine(
           "expected the path of a picture, in UTF-8, got " + io::in_quotes(picture));
@@ -214,7 +182,7 @@ class RowReader {
       }
       labels[found->second] = 1;
     }
-    rows_.pictures.push_back(with_slashes(std::string(picture)));
+    rows_.pictures.push_back(with_slashes(picture));
     rows_.lines.push_back(line);
     rows_.labels.insert(rows_.labels.end(), labels.begin(), labels.end());
   }
@@ -243,7 +211,7 @@ NusWideRows read_label_files(
   }
   for (std::size_t i = 0; i < rows.pictures.size(); ++i) {
     rows.pictures[i] = with_slashes(std::move(rows.pictures[i]));
-    rows.lines.push_back(i);
+    rows.lines.push_back(static_cast<std::int64_t>(i) + 1);
   }
   rows.labels.assign(rows.pictures.size() * concepts.size(), -1);
   for (std::size_t c = 0; c < concepts.size(); ++c) {
@@ -274,22 +242,20 @@ NusWideRows read_label_csv(
   std::optional<Columns> columns;
   bool has_header = false;
   const std::size_t faults_before = faults.count();
-  for_each_line(*text, [&](std::string_view line, std::int64_t number) {
-    if (trim(line).empty() || (has_header && !columns)) {
-      return;  // without columns no line means anything
-    }
+  const auto read_record = [&](const std::vector<std::string>& fields,
+                               std::int64_t line) {
     try {
-      const std::vector<std::string> fields = split_csv(line);
-      if (has_header) {
-        reader.read(fields, *columns, static_cast<std::size_t>(number - 1));
-      } else {
+      if (!has_header) {
         has_header = true;
         columns = columns_of(fields);
+      } else if (columns) {  // without columns no line means anything
+        reader.read(fields, *columns, line);
       }
     } catch (const WrongLine& wrong) {
-      faults.add(file, line_of(static_cast<std::size_t>(number - 1)), wrong.what());
+      faults.add(file, line_place(line), wrong.what());
     }
-  });
+  };
+  for_each_record(*text, file, faults, read_record);
   if (rows.pictures.empty() && faults.count() == faults_before) {
     faults.add(
         file,

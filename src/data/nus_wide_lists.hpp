@@ -17,7 +17,7 @@ namespace trmml::data {
 struct NusWideRows {
   std::filesystem::path file;         ///< that holds the pictures
   std::vector<std::string> pictures;  ///< [N], with '/'; empty where one is faulty
-  std::vector<std::size_t> lines;     ///< [N], of the file, from 0
+  std::vector<std::int64_t> lines;    ///< [N], of the file, from 1
   std::vector<std::int8_t> labels;    ///< [N, C], 1 or -1
 };
 

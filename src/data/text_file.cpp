@@ -5,10 +5,12 @@
 #include <fmt/format.h>
 
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <fstream>
 #include <system_error>
 
+#include "../io/quoted.hpp"
 #include <utf8proc.h>
 
 namespace trmml::data {
@@ -53,6 +55,33 @@ std::string read_text(const fs::path& path, std::int64_t max_bytes) {
   return text;
 }
 
+std::optional<std::string>
+read_text_or_fault(const fs::path& path, Faults& faults, std::int64_t max_bytes) {
+  try {
+    return read_text(path, max_bytes);
+  } catch (const DataError& error) {
+    const std::string_view what = error.what();
+    const std::string prefix = path.string() + ": ";
+    faults.add(path, "", what.substr(what.starts_with(prefix) ? prefix.size() : 0));
+    return std::nullopt;
+  }
+}
+
+std::optional<std::string>
+read_utf8(const fs::path& path, Faults& faults, std::int64_t max_bytes) {
+  std::optional<std::string> text = read_text_or_fault(path, faults, max_bytes);
+  if (!text || is_utf8(*text)) {
+    return text;
+  }
+  for_each_line(*text, [&](std::string_view line, std::int64_t number) {
+    if (!is_utf8(line)) {
+      faults.add(
+          path, line_place(number), "expected UTF-8, got " + io::in_quotes(line));
+    }
+  });
+  return std::nullopt;
+}
+
 void for_each_line(
     std::string_view text,
     const std::function<void(std::string_view, std::int64_t)>& use) {
@@ -68,12 +97,23 @@ void for_each_line(
   }
 }
 
+std::string line_place(std::int64_t number) {
+  return fmt::format("line {}", number);
+}
+
 std::string_view trim(std::string_view text) {
   const size_t first = text.find_first_not_of(" \t");
   if (first == std::string_view::npos) {
     return {};
   }
   return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+}
+
+std::optional<std::int64_t> whole_number(std::string_view text) {
+  std::int64_t value = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  return error == std::errc() && stop == end ? std::optional(value) : std::nullopt;
 }
 
 bool stays_inside(std::string_view name) {
@@ -89,6 +129,23 @@ bool stays_inside(std::string_view name) {
     }
   }
   return true;
+}
+
+bool check_inside(
+    std::string_view name,
+    const fs::path& file,
+    std::string_view place,
+    Faults& faults) {
+  if (stays_inside(name)) {
+    return true;
+  }
+  faults.add(
+      file,
+      place,
+      fmt::format(
+          "expected a path below the folder of the pictures, with '/', got {}",
+          io::in_quotes(name)));
+  return false;
 }
 
 bool is_utf8(std::string_view text) {

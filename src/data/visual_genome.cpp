@@ -12,6 +12,7 @@
 
 #include "../io/quoted.hpp"
 #include "json_text.hpp"
+#include "label_rows.hpp"
 #include "list_file.hpp"
 #include "text_file.hpp"
 #include "visual_genome_files.hpp"
@@ -31,7 +32,7 @@ std::vector<int64_t> read_categories(
     json::Array array,
     const VisualGenomeOptions& options) {
   std::vector<int64_t> categories;
-  json::for_each_element(array, [&](auto element) {
+  json::for_each_element(array, [&](json::Value element) {
     const auto category = json::get<int64_t>(
         element, fmt::format("a category from 0 to {}", options.n_cls() - 1));
     if (category < 0 || category >= options.n_cls()) {
@@ -56,35 +57,28 @@ Index read_index(
     const VisualGenomeOptions& options,
     Faults& faults) {
   Index index;
-  const std::optional<std::string> text = read_text_or_fault(file, faults);
-  if (!text) {
-    return index;
-  }
-  try {
-    json::Parser parser;
-    parser.object(*text, [&](json::Object object) {
-      json::for_each_member(object, [&](std::string_view key, auto value) {
-        const auto [entry, is_new] = index.emplace(key, std::vector<int64_t>());
-        if (!is_new) {
-          faults.add(file, io::in_quotes(key), "expected one entry, got another");
-          return;
-        }
-        try {
-          entry->second = read_categories(
-              json::get<json::Array>(value, "an array of categories"), options);
-        } catch (const json::Wrong& wrong) {
-          faults.add(file, io::in_quotes(key), wrong.what());
-        }
-      });
+  json::read_object(file, faults, [&](json::Object object) {
+    json::for_each_member(object, [&](std::string_view key, json::Value value) {
+      const auto [entry, is_new] = index.emplace(key, std::vector<int64_t>());
+      if (!is_new) {
+        faults.add(file, io::in_quotes(key), "expected one entry, got another");
+        return;
+      }
+      try {
+        entry->second = read_categories(
+            json::get<json::Array>(value, "an array of categories"), options);
+      } catch (const json::Wrong& wrong) {
+        faults.add(file, io::in_quotes(key), wrong.what());
+      }
     });
-  } catch (const json::Wrong& wrong) {
-    faults.add(file, "", wrong.what());
-  }
+  });
   return index;
 }
 
-std::vector<std::string>
-read_names(const fs::path& file, const VisualGenomeOptions& options, Faults& faults) {
+std::vector<std::string> read_category_names(
+    const fs::path& file,
+    const VisualGenomeOptions& options,
+    Faults& faults) {
   const auto n_cls = static_cast<std::size_t>(options.n_cls());
   std::vector<std::string> names;
   if (options.unnamed()) {
@@ -153,11 +147,9 @@ Split read_visual_genome(const VisualGenomeOptions& options, VisualGenomePart pa
   Faults faults(fmt::format("VG-{}", options.n_cls()));
   Split split;
   split.root = options.root();
-  split.table.classnames = read_names(names, options, faults);
+  split.table.classnames = read_category_names(names, options, faults);
   split.names_for_clip = split.table.classnames;
-  std::vector<std::string> pictures = read_list(list, faults);
-  check_inside(list, pictures, faults);
-  check_unique(list, pictures, faults);
+  const std::vector<std::string> pictures = read_list(list, faults);
   const Index index = read_index(lists.index, options, faults);
   split.name = describe(lists, options, part, pictures.size(), faults);
 
@@ -165,16 +157,17 @@ Split read_visual_genome(const VisualGenomeOptions& options, VisualGenomePart pa
   split.table.labels =
       at::full({static_cast<int64_t>(pictures.size()), options.n_cls()}, -1, at::kChar);
   auto* row = split.table.labels.data_ptr<int8_t>();
+  PictureList known("", "", false);
   for (std::size_t i = 0; i < pictures.size(); ++i, row += options.n_cls()) {
     const std::string& picture = pictures[i];
-    if (picture.empty()) {
+    if (picture.empty() || !known.add(picture, list, line_place(i + 1), faults)) {
       continue;  // a fault already
     }
     const auto entry = index.find(picture);
     if (entry == index.end()) {
       faults.add(
           list,
-          line_of(i),
+          line_place(i + 1),
           fmt::format(
               "{} has no labels in {}",
               io::in_quotes(picture),
@@ -187,7 +180,7 @@ Split read_visual_genome(const VisualGenomeOptions& options, VisualGenomePart pa
     if (options.check_pictures() && !folders.has(picture)) {
       faults.add(
           list,
-          line_of(i),
+          line_place(i + 1),
           io::in_quotes(picture) + " is neither in VG_100K nor in VG_100K_2");
     }
     split.table.images.push_back(folders.path_of(picture));

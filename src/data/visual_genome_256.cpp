@@ -1,4 +1,5 @@
 #include "trmml/core/random.hpp"
+#include "trmml/data/category_names.hpp"
 #include "trmml/data/faults.hpp"
 #include "trmml/data/visual_genome.hpp"
 
@@ -15,7 +16,6 @@
 
 #include "../io/quoted.hpp"
 #include "json_text.hpp"
-#include "list_file.hpp"
 #include "visual_genome_files.hpp"
 
 namespace trmml::data {
@@ -87,30 +87,21 @@ struct Categories {
 
 Categories read_categories(const fs::path& file, Faults& faults) {
   Categories categories;
-  const std::optional<std::string> text = read_text_or_fault(file, faults);
-  if (!text) {
-    return categories;
-  }
-  try {
-    json::Parser parser;
-    parser.object(*text, [&](json::Object object) {
-      json::for_each_member(object, [&](std::string_view key, auto value) {
-        const auto category = static_cast<int64_t>(categories.names.size());
-        categories.names.emplace_back(key);
-        try {
-          json::for_each_element(
-              json::get<json::Array>(value, "an array of names"), [&](auto name) {
-                const auto got = json::get<std::string_view>(name, "a name");
-                categories.of_object[std::string(got)] = category;
-              });
-        } catch (const json::Wrong& wrong) {
-          faults.add(file, io::in_quotes(key), wrong.what());
-        }
-      });
+  json::read_object(file, faults, [&](json::Object object) {
+    json::for_each_member(object, [&](std::string_view key, json::Value value) {
+      const auto category = static_cast<int64_t>(categories.names.size());
+      categories.names.emplace_back(key);
+      try {
+        json::for_each_element(
+            json::get<json::Array>(value, "an array of names"), [&](json::Value name) {
+              const auto got = json::get<std::string_view>(name, "a name");
+              categories.of_object[std::string(got)] = category;
+            });
+      } catch (const json::Wrong& wrong) {
+        faults.add(file, io::in_quotes(key), wrong.what());
+      }
     });
-  } catch (const json::Wrong& wrong) {
-    faults.add(file, "", wrong.what());
-  }
+  });
   std::vector<std::string> sorted = categories.names;
   std::sort(sorted.begin(), sorted.end());
   const auto repeated = std::adjacent_find(sorted.begin(), sorted.end());
@@ -163,13 +154,6 @@ std::vector<std::size_t> rows_of(std::size_t pictures, VisualGenomePart part) {
   return order;
 }
 
-// The names as words: the file spells one of them wrongly.
-std::vector<std::string> names_for_clip(std::vector<std::string> names) {
-  std::replace(
-      names.begin(), names.end(), std::string("carcpet"), std::string("carpet"));
-  return names;
-}
-
 }  // namespace
 
 Split read_visual_genome_256(
@@ -196,7 +180,8 @@ Split read_visual_genome_256(
       rows.size());
   split.root = options.root();
   split.table.classnames = categories.names;
-  split.names_for_clip = names_for_clip(categories.names);
+  // The file spells one of them wrongly.
+  split.names_for_clip = names_in_words(categories.names, {{"carcpet", "carpet"}});
   const VisualGenomeFolders folders(options.root());
   const auto n_cls = static_cast<int64_t>(categories.names.size());
   split.table.labels =

@@ -15,6 +15,7 @@
 #include <unordered_map>
 
 #include "list_file.hpp"
+#include "text_file.hpp"
 #include "visual_genome_files.hpp"
 
 namespace trmml::data {
@@ -60,7 +61,7 @@ Aliases read_aliases(const fs::path& file, Faults& faults) {
         if (canonical.empty() && !lines[i].empty()) {
           faults.add(
               file,
-              line_of(i),
+              line_place(i + 1),
               "expected a name in front of the first comma, got none");
           break;
         }

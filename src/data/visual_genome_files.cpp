@@ -8,7 +8,7 @@
 #include <system_error>
 
 #include "json_text.hpp"
-#include "list_file.hpp"
+#include "text_file.hpp"
 
 namespace trmml::data {
 namespace fs = std::filesystem;
@@ -36,10 +36,10 @@ std::unordered_set<std::string> files_of(const fs::path& folder) {
 
 std::vector<std::string_view> names_of(json::Object object) {
   std::vector<std::string_view> names;
-  json::for_each_member(object, [&](std::string_view key, auto value) {
+  json::for_each_member(object, [&](std::string_view key, json::Value value) {
     if (key == "names") {
       json::for_each_element(
-          json::get<json::Array>(value, "an array of names"), [&](auto name) {
+          json::get<json::Array>(value, "an array of names"), [&](json::Value name) {
             names.push_back(json::get<std::string_view>(name, "a name"));
           });
     }
@@ -55,7 +55,7 @@ VisualGenomePicture picture_of(json::Object element) {
   std::optional<std::int64_t> image_id;
   std::optional<std::int64_t> id;
   bool has_objects = false;
-  const auto number = [](auto value) {
+  const auto number = [](json::Value value) {
     const auto got = json::get<std::int64_t>(value, "the number of a picture");
     if (got < 0) {
       throw json::Wrong(fmt::format("expected a number of 0 or more, got {}", got));
@@ -67,7 +67,7 @@ VisualGenomePicture picture_of(json::Object element) {
       throw json::Wrong(fmt::format("expected \"{}\" once, got it again", key));
     }
   };
-  json::for_each_member(element, [&](std::string_view key, auto value) {
+  json::for_each_member(element, [&](std::string_view key, json::Value value) {
     if (key == "image_id") {
       once(image_id.has_value(), key);
       image_id = number(value);
@@ -78,7 +78,8 @@ VisualGenomePicture picture_of(json::Object element) {
       once(has_objects, key);
       has_objects = true;
       json::for_each_element(
-          json::get<json::Array>(value, "an array of objects"), [&](auto object) {
+          json::get<json::Array>(value, "an array of objects"),
+          [&](json::Value object) {
             picture.objects.push_back(
                 names_of(json::get<json::Object>(object, "an object")));
           });
@@ -121,17 +122,22 @@ void for_each_picture(
     return;
   }
   json::Parser parser;
+  std::string padded;
   std::unordered_set<std::int64_t> seen;
   json::for_each_part(
       file, *text, faults, [&](std::string_view element, std::int64_t number) {
         try {
-          parser.object(element, [&](json::Object object) {
+          padded = element;
+          const auto first_byte =
+              static_cast<std::size_t>(element.data() - text->data());
+          const auto read = [&](json::Object object) {
             const VisualGenomePicture picture = picture_of(object);
             if (!seen.insert(picture.id).second) {
               throw json::Wrong(fmt::format("picture {} came before", picture.id));
             }
             use(picture);
-          });
+          };
+          parser.object(padded, read, first_byte);
         } catch (const json::Wrong& wrong) {
           faults.add(file, fmt::format("image {}", number), wrong.what());
         }

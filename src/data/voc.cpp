@@ -1,6 +1,7 @@
 #include "trmml/data/voc.hpp"
 
 #include "trmml/core/error.hpp"
+#include "trmml/data/category_names.hpp"
 #include "trmml/data/faults.hpp"
 
 #include <ATen/core/Tensor.h>
@@ -70,31 +71,19 @@ std::vector<std::string> category_names() {
 }
 
 std::vector<std::string> names_for_clip(VocNames names) {
-  constexpr std::pair<std::string_view, std::string_view> kWords[] = {
-      {"diningtable", "dining table"},
-      {"pottedplant", "potted plant"},
-      {"tvmonitor", "tv monitor"}};
-  constexpr std::pair<std::string_view, std::string_view> kSynonyms[] = {
-      {"aeroplane", "airplane"},
-      {"motorbike", "motorcycle"},
-      {"tvmonitor", "television"}};
-  std::vector<std::string> result = category_names();
-  const auto replace = [&result](const auto& table) {
-    for (std::size_t c = 0; c < kCategories; ++c) {
-      for (const auto& [original, word] : table) {
-        if (kVocCategories[c] == original) {
-          result[c] = word;
-        }
-      }
-    }
-  };
+  NameTable table;
   if (names != VocNames::kOriginal) {
-    replace(kWords);
+    table = {
+        {"diningtable", "dining table"},
+        {"pottedplant", "potted plant"},
+        {"tvmonitor", "tv monitor"}};
   }
   if (names == VocNames::kSynonyms) {
-    replace(kSynonyms);
+    table["aeroplane"] = "airplane";
+    table["motorbike"] = "motorcycle";
+    table["tvmonitor"] = "television";
   }
-  return result;
+  return names_in_words(category_names(), table);
 }
 
 // ---------------------------------------------------------------------- one annotation

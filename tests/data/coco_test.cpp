@@ -421,20 +421,23 @@ TEST_CASE("what is not JSON in UTF-8 is refused with its place", "[coco]") {
     CAPTURE(got, expected);
     return got.substr(0, expected.size()) == expected;
   };
-  CHECK(starts("", "own.json: expected JSON, got an empty file"));
-  CHECK(starts(" \n", "own.json: expected JSON, got an empty file"));
-  CHECK(
-      starts("[{\"image_id\": 1}]", "own.json: expected a JSON object, got an array"));
-  CHECK(starts("17", "own.json: expected a JSON object, got a single value"));
-  CHECK(starts(std::string("\xff\xfe{\0", 4), "own.json: expected UTF-8, got UTF-16"));
-  CHECK(starts("{\"images\": \"\xe9\"}", "own.json: expected UTF-8, got other bytes"));
+  CHECK(starts("", "own.json: own.json: expected JSON, got nothing"));
+  CHECK(starts(" \n", "own.json: own.json: expected JSON, got nothing"));
+  CHECK(starts(
+      "[{\"image_id\": 1}]",
+      "own.json: own.json: expected a JSON object, got an array"));
+  CHECK(starts("17", "own.json: own.json: expected a JSON object, got 17"));
+  CHECK(starts(
+      std::string("\xff\xfe{\0", 4), "own.json: own.json: expected UTF-8, got UTF-16"));
+  CHECK(starts(
+      "{\"images\": \"\xe9\"}", "own.json: own.json: expected UTF-8, got other bytes"));
   CHECK(contains(error_of("PK\3\4abc"), "not JSON"));
-  CHECK(
-      contains(error_of("<html></html>"), "(the file begins with \"<html></html>\")"));
+  CHECK(contains(error_of("<html></html>"), "(it begins with \"<html></html>\")"));
 
   const std::string good = document(kImages, kAnnotations, kCategories);
   CHECK(starts(
-      good + "{}", fmt::format("own.json: byte {}: expected the end", good.size())));
+      good + "{}",
+      fmt::format("own.json: own.json: byte {}: expected the end", good.size())));
   std::string no_comma = good;
   const size_t comma = good.find(", \"annotations\"");
   no_comma[comma] = ' ';
@@ -456,8 +459,7 @@ TEST_CASE("a file that is cut off anywhere is an error", "[coco]") {
     CHECK(contains(
         message,
         fmt::format(
-            "own.json: byte {}: expected the rest of the JSON, got the end of the file",
-            size)));
+            "own.json: byte {}: expected the rest of the JSON, got the end", size)));
   }
 }
 

@@ -219,7 +219,7 @@ TEST_CASE("CUB: faults of the lists") {
         std::string("line 2: expected 1 (train) or 0 (test) after the id, got \"2\""),
         std::string("line 4: picture 3 is there twice"),
         std::string("line 6: expected an id and 0 or 1, got \"x\""),
-        std::string("line 1: expected a picture inside of the folder"),
+        std::string("line 1: expected a path below the folder of the pictures"),
         std::string("line 3: picture 3 is there twice"),
         std::string("line 4: expected an id and a picture, got \"99999999999999999999"),
         std::string("line 5: picture 7 is missing in "),

@@ -13,10 +13,15 @@
 #include <string>
 #include <vector>
 
+#include "support/batches.hpp"
 #include "support/catch.hpp"
 #include "support/temporary_folder.hpp"
+#include "support/tensors.hpp"
 
 using namespace trmml::data;
+using support::all_batches;
+using support::same_batches;
+using test::error_of;
 
 namespace {
 
@@ -44,24 +49,6 @@ TrainTransform train(int side) {
 
 Image read(size_t i) {
   return read_image(kFolder / kFiles[i]);
-}
-
-std::vector<Batch> all_batches(const Loader& loader, int64_t epoch) {
-  std::vector<Batch> batches;
-  for (const Batch& batch : loader.epoch(epoch)) {
-    batches.push_back(batch);
-  }
-  return batches;
-}
-
-bool same(const std::vector<Batch>& a, const std::vector<Batch>& b) {
-  bool equal = a.size() == b.size();
-  for (size_t i = 0; equal && i < a.size(); ++i) {
-    equal = at::equal(a[i].images, b[i].images) &&
-            at::equal(a[i].labels, b[i].labels) &&
-            at::equal(a[i].indices, b[i].indices);
-  }
-  return equal;
 }
 
 // [3, H, W] of interleaved bytes, by LibTorch.
@@ -100,20 +87,6 @@ struct Damaged {
   std::vector<std::string> names;
 };
 
-template <typename Error, typename F>
-std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    if constexpr (std::is_base_of_v<c10::Error, Error>) {
-      return error.what_without_backtrace();
-    } else {
-      return error.what();
-    }
-  }
-  return "no error";
-}
-
 }  // namespace
 
 TEST_CASE("image data set: the bytes of each file, squashed, with its labels") {
@@ -146,9 +119,9 @@ TEST_CASE("image data set: draws come from the picture's generator alone") {
   const auto alone = batches(0, 2);
   REQUIRE(alone.size() == 2);
   for (const int64_t workers : {1, 3}) {
-    CHECK(same(batches(workers, 2), alone));
+    CHECK(same_batches(batches(workers, 2), alone));
   }
-  CHECK_FALSE(same(batches(0, 3), alone));
+  CHECK_FALSE(same_batches(batches(0, 3), alone));
   for (const Batch& batch : alone) {
     for (int64_t i = 0; i < batch.size(); ++i) {
       const auto index = batch.indices[i].item<int64_t>();
@@ -236,7 +209,7 @@ TEST_CASE("image data set: pictures that cannot be read are left out when asked"
       CHECK(batches[2].indices[0].item<int64_t>() == 7);
       CHECK(at::equal(batches[2].labels[0], labels_of(8)[7]));
     }
-    CHECK(same(batches, alone));
+    CHECK(same_batches(batches, alone));
     all_batches(loader, 1);
     const auto list = loader.unreadable();
     REQUIRE(list.size() == 4);
@@ -254,21 +227,21 @@ TEST_CASE("image data set: messages") {
   const at::Tensor labels = labels_of(2);
   const std::vector<std::string> files = {"a.jpg", "b.jpg"};
   using c10::ValueError;
-  CHECK(message_of<ValueError>([&] {
+  CHECK(error_of<ValueError>([&] {
           ImageDataset("x", {"a.jpg"}, labels, squash(4));
         }) == "ImageDataset: expected labels of shape [1, *], got [2, 4]");
-  CHECK(message_of<ValueError>([&] {
+  CHECK(error_of<ValueError>([&] {
           ImageDataset("x", files, labels, nullptr);
         }) == "ImageDataset: expected a transform, got an empty function");
-  CHECK(message_of<ValueError>([&] {
+  CHECK(error_of<ValueError>([&] {
           ImageDataset(
               "x", files, labels, squash(4), ImageDatasetOptions().std({1, 0, 1}));
         }) == "ImageDataset: expected std above 0, got 0");
-  CHECK(message_of<c10::IndexError>([&] {
+  CHECK(error_of<c10::IndexError>([&] {
           at::Generator generator = augmentation_generator(0, 0, 2);
           ImageDataset("x", files, labels, squash(4)).get(2, generator);
         }) == "ImageDataset: expected an index from 0 to 1, got 2");
-  CHECK(message_of<c10::TypeError>([&] {
+  CHECK(error_of<c10::TypeError>([&] {
           normalize(at::zeros({1, 3, 2, 2}), {0, 0, 0}, {1, 1, 1});
         }) == "data::normalize: expected images of type uint8, got Float");
 }

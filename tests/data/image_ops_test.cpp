@@ -10,10 +10,12 @@
 
 #include "../../src/data/resize_kernels.hpp"
 #include "reference/transforms.hpp"
+#include "support/arguments.hpp"
 #include "support/catch.hpp"
 #include "support/pictures.hpp"
 
 using namespace trmml::data;
+using support::argument_error;
 using support::crc;
 using support::picture;
 
@@ -36,16 +38,6 @@ const std::map<std::string, Function> kFunctions = {
     {"sharpness", [](Image& image, double v) { adjust_sharpness(image, v); }},
     {"rotate", [](Image& image, double v) { rotate(image, v, kFill); }},
 };
-
-template <typename F>
-std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 }  // namespace
 
@@ -188,31 +180,31 @@ TEST_CASE("image ops: messages") {
   Image image = picture(4, 3, 2);
   const Image before = image;
   const double nan = std::numeric_limits<double>::quiet_NaN();
-  CHECK(message_of([&] {
+  CHECK(argument_error([&] {
           posterize(image, 0);
         }) == "posterize: expected 1 to 8 bits, got 0");
-  CHECK(message_of([&] {
+  CHECK(argument_error([&] {
           adjust_color(image, nan);
         }) == "adjust_color: expected a finite factor, got nan");
-  CHECK(message_of([&] {
+  CHECK(argument_error([&] {
           rotate(image, nan, kFill);
         }) == "rotate: expected a finite angle, got nan");
   CHECK(
-      message_of([&] {
+      argument_error([&] {
         affine(image, {1, 0, 40000, 0, 1, 0}, kFill);
       }) ==
       "affine: expected places within +-32768, got (40000, 0) for the corner (0, 0)");
-  CHECK(message_of([&] {
+  CHECK(argument_error([&] {
           fill_box(image, {2, 0, 3, 1}, kFill);
         }) == "fill_box: expected a rectangle inside of 4 x 3, got 3 x 1 at (2, 0)");
-  CHECK(message_of([&] {
+  CHECK(argument_error([&] {
           resize_box(image, {0, 0, 0, 1}, 2, 2);
         }) == "resize_box: expected a rectangle inside of 4 x 3, got 0 x 1 at (0, 0)");
   CHECK(image.rgb == before.rgb);
   Image none{4, 3, {}};
   for (const auto& [name, function] : kFunctions) {
     CAPTURE(name);
-    CHECK(message_of([&, &call = function] {
+    CHECK(argument_error([&, &call = function] {
             call(none, 1);
           }).find("expected a picture of positive sides") != std::string::npos);
   }

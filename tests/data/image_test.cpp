@@ -12,20 +12,21 @@
 
 #include "reference/image.hpp"
 #include "support/catch.hpp"
+#include "support/errors.hpp"
+#include "support/pictures.hpp"
 #include "support/temporary_folder.hpp"
+#include "support/tensors.hpp"
 #include <zlib.h>
 
 using namespace trmml::data;
+using support::contains;
+using support::crc;
+using test::error_of;
 using trmml::DataError;
 
 namespace {
 
 const std::filesystem::path kFolder = TRMML_TEST_PICTURES;
-
-uint32_t crc(const Image& image) {
-  const auto n = static_cast<uInt>(image.rgb.size());
-  return static_cast<uint32_t>(crc32(0, image.rgb.data(), n));
-}
 
 /// tests/reference/image.py: noise.
 Image noise(int width, int height, uint32_t seed) {
@@ -53,22 +54,8 @@ std::string bytes_of(const std::string& file) {
   return bytes;
 }
 
-template <typename Error = DataError, typename F>
-std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
 std::string decoding_message(const std::string& bytes) {
-  return message_of([&] { decode_image(bytes, {}, "x"); });
-}
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
+  return error_of<DataError>([&] { decode_image(bytes, {}, "x"); });
 }
 
 bool same(const Image& a, const Image& b) {
@@ -328,19 +315,19 @@ TEST_CASE("decode_image: limits") {
   CHECK(decode_image(png, options).width == 13);
   options.max_pixels = 142;
   CHECK(
-      message_of([&] { decode_image(png, options, "x"); }) ==
+      error_of<DataError>([&] { decode_image(png, options, "x"); }) ==
       "x: PNG: expected at most 142 pixels, got 13 x 11 (if that is its true size, "
       "raise ImageOptions::max_pixels)");
   options = {};
   options.max_file_bytes = 100;
   CHECK(
-      message_of([&] { read_image(kFolder / "rgb-8.png", options); }) ==
+      error_of<DataError>([&] { read_image(kFolder / "rgb-8.png", options); }) ==
       (kFolder / "rgb-8.png").string() + ": expected at most 100 bytes, got " +
           std::to_string(png.size()) +
           " (is it a picture? if so, raise ImageOptions::max_file_bytes)");
   options.max_pixels = 0;
   CHECK(
-      message_of<std::invalid_argument>([&] { decode_image(png, options); }) ==
+      error_of<std::invalid_argument>([&] { decode_image(png, options); }) ==
       "ImageOptions: expected max_pixels and max_file_bytes of at least 1, got 0 and "
       "100");
 }
@@ -441,14 +428,15 @@ TEST_CASE("decode_image: damaged files of every kind end in a picture or a messa
 TEST_CASE("read_image: the path stands in front of every message") {
   const support::TemporaryFolder folder;
   const std::string missing = (folder / "none.jpg").string();
-  CHECK(message_of([&] { read_image(missing); }) == missing + ": no such file");
-  CHECK(message_of([&] {
+  CHECK(
+      error_of<DataError>([&] { read_image(missing); }) == missing + ": no such file");
+  CHECK(error_of<DataError>([&] {
           read_image(folder.path());
         }) == folder.path().string() + ": expected a file, got something else");
   const std::string cut = (folder / "cut.png").string();
   support::write_bytes(cut, bytes_of("rgb-8.png").substr(0, 60));
   CHECK(
-      message_of([&] { read_image(cut); }) ==
+      error_of<DataError>([&] { read_image(cut); }) ==
       cut +
           ": PNG: the file ends at byte 60, in the middle of the picture (the file is "
           "cut off or damaged: fetch it again)");
@@ -475,7 +463,7 @@ TEST_CASE("list_images: pictures below a folder in the order of their paths") {
       std::vector<std::string>{
           "B.jfif", "a.gif", "b/10.jpeg", "b/2.JPG", "b/c/1.bmp", "z.png"});
   const std::string missing = (folder / "none").string();
-  CHECK(message_of([&] {
+  CHECK(error_of<DataError>([&] {
           list_images(missing);
         }) == missing + ": expected a folder of pictures");
 }
@@ -516,24 +504,23 @@ TEST_CASE("resize: a mean by hand, and no pass without need") {
 TEST_CASE("resize and crop: messages") {
   const Image image = noise(4, 3, 1);
   CHECK(
-      message_of<std::invalid_argument>([&] { resize(image, 0, 3); }) ==
+      error_of<std::invalid_argument>([&] { resize(image, 0, 3); }) ==
       "resize: expected a positive width and height of at most 2^31 - 1 bytes, got 0 x "
       "3");
-  CHECK(message_of<std::invalid_argument>([&] {
+  CHECK(error_of<std::invalid_argument>([&] {
           resize(image, 65536, 65536);
         }) != "no error");
   CHECK(
-      message_of<std::invalid_argument>([&] {
+      error_of<std::invalid_argument>([&] {
         resize({4, 3, {1, 2}}, 2, 2);
       }) ==
       "resize: expected a picture of positive sides and 3 bytes a pixel, got 4 x 3 and "
       "2 bytes");
-  CHECK(message_of<std::invalid_argument>([&] {
+  CHECK(error_of<std::invalid_argument>([&] {
           crop(image, 1, 1, 4, 1);
         }) == "crop: expected a rectangle inside of 4 x 3, got 4 x 1 at (1, 1)");
-  CHECK(message_of<std::invalid_argument>([&] {
-          crop(image, -1, 0, 1, 1);
-        }) != "no error");
+  CHECK(
+      error_of<std::invalid_argument>([&] { crop(image, -1, 0, 1, 1); }) != "no error");
   const Image part = crop(image, 1, 1, 2, 2);
   CHECK(part.rgb.size() == 12);
   CHECK(part.rgb[0] == image.rgb[15]);

@@ -14,8 +14,13 @@
 #include <thread>
 
 #include "reference/loader.hpp"
+#include "support/batches.hpp"
 #include "support/catch.hpp"
+#include "support/tensors.hpp"
 
+using support::all_batches;
+using support::same_batches;
+using test::error_of;
 using trmml::data::Batch;
 using trmml::data::Loader;
 using trmml::data::LoaderOptions;
@@ -57,14 +62,6 @@ struct Numbers : trmml::data::Dataset {
   bool noise_;
 };
 
-std::vector<Batch> all_batches(const Loader& loader, int64_t epoch) {
-  std::vector<Batch> batches;
-  for (const Batch& batch : loader.epoch(epoch)) {
-    batches.push_back(batch);
-  }
-  return batches;
-}
-
 std::vector<int64_t> flat(const at::Tensor& tensor) {
   const at::Tensor t = tensor.to(at::kLong).contiguous();
   return {t.data_ptr<int64_t>(), t.data_ptr<int64_t>() + t.numel()};
@@ -79,28 +76,8 @@ std::vector<int64_t> order_of(const std::vector<Batch>& batches) {
   return order;
 }
 
-bool same(const std::vector<Batch>& a, const std::vector<Batch>& b) {
-  bool equal = a.size() == b.size();
-  for (size_t i = 0; equal && i < a.size(); ++i) {
-    equal = at::equal(a[i].images, b[i].images) &&
-            at::equal(a[i].labels, b[i].labels) &&
-            at::equal(a[i].indices, b[i].indices);
-  }
-  return equal;
-}
-
 Loader numbers(int64_t n, const LoaderOptions& options, bool noise = false) {
   return {std::make_shared<Numbers>(n, noise), options};
-}
-
-template <typename Call>
-std::string value_error(Call&& call) {
-  try {
-    call();
-  } catch (const c10::ValueError& error) {
-    return error.what_without_backtrace();
-  }
-  return "";
 }
 
 }  // namespace
@@ -150,10 +127,10 @@ TEST_CASE("loader: the same batches, bit for bit, for any number of workers") {
     CHECK(order.size() == 33);
     CHECK(std::set<int64_t>(order.begin(), order.end()).size() == 33);
     for (const int64_t workers : {1, 2, 5}) {
-      CHECK(same(batches_with(workers, epoch), alone));
+      CHECK(same_batches(batches_with(workers, epoch), alone));
     }
   }
-  CHECK_FALSE(same(batches_with(0, 0), batches_with(0, 3)));
+  CHECK_FALSE(same_batches(batches_with(0, 0), batches_with(0, 3)));
 }
 
 TEST_CASE("loader: slow pictures do not change the order") {
@@ -213,7 +190,7 @@ TEST_CASE("loader: the global generator is neither read nor shifted") {
     CHECK(at::equal(global.get_state(), before));
   }
   for (const auto& run : runs) {
-    CHECK(same(run, runs[0]));
+    CHECK(same_batches(run, runs[0]));
   }
 }
 
@@ -271,7 +248,9 @@ TEST_CASE("loader: c10 errors and things that are no exceptions arrive as themse
     dataset->on_get = [](int64_t index) {
       TORCH_CHECK_VALUE(index < 3, "crop: expected a size > 0");
     };
-    CHECK(value_error([&] { all_batches(loader, 0); }) == "crop: expected a size > 0");
+    CHECK(error_of<c10::ValueError>([&] {
+            all_batches(loader, 0);
+          }) == "crop: expected a size > 0");
     dataset->on_get = [](int64_t /*index*/) { throw 42; };
     int thrown = 0;
     try {
@@ -312,7 +291,7 @@ TEST_CASE("loader: unreadable pictures are left out when asked, and nothing else
   REQUIRE(expected.size() < complete.size());
   for (const int64_t workers : {0, 1, 4}) {
     const Loader loader(dataset, with(workers));
-    CHECK(same(all_batches(loader, 1), expected));
+    CHECK(same_batches(all_batches(loader, 1), expected));
     REQUIRE(loader.unreadable().size() == 15);
     CHECK(loader.unreadable()[0].index == 1);
     CHECK(loader.unreadable()[14].index == 22);
@@ -425,24 +404,26 @@ TEST_CASE("loader: page-locked memory where there is CUDA, and no effect elsewhe
   const bool has_cuda = at::globalContext().hasCUDA();
   CHECK(batches[0].images.is_pinned() == has_cuda);
   CHECK(batches[0].labels.is_pinned() == has_cuda);
-  CHECK(same(batches, all_batches(numbers(3, 3), 0)));
+  CHECK(same_batches(batches, all_batches(numbers(3, 3), 0)));
 }
 
 TEST_CASE("loader: messages") {
-  CHECK(value_error([] {
+  CHECK(error_of<c10::ValueError>([] {
           Loader(nullptr, 3);
         }) == "Loader: expected a data set, got null");
-  CHECK(value_error([] { numbers(3, 0); }) == "Loader: expected batch_size > 0, got 0");
-  CHECK(value_error([] {
+  CHECK(error_of<c10::ValueError>([] {
+          numbers(3, 0);
+        }) == "Loader: expected batch_size > 0, got 0");
+  CHECK(error_of<c10::ValueError>([] {
           numbers(3, LoaderOptions(1).workers(-1));
         }) == "Loader: expected workers >= 0, got -1 (0: no threads)");
-  CHECK(value_error([] {
+  CHECK(error_of<c10::ValueError>([] {
           numbers(3, 1).epoch(-1);
         }) == "Loader::epoch: expected epoch >= 0, got -1");
 
   const at::Tensor labels = at::zeros({4}, at::kChar);
   const auto collated = [&](const at::Tensor& image, const at::Tensor& other_labels) {
-    return value_error([&] {
+    return error_of<c10::ValueError>([&] {
       trmml::data::collate(
           {{at::zeros({3, 8, 6}), labels, 11}, {image, other_labels, 12}});
     });
@@ -464,7 +445,7 @@ TEST_CASE("loader: messages") {
   CHECK(
       collated({}, labels) ==
       "data::collate: expected image of shape [3, *, *], got an undefined tensor");
-  CHECK(value_error([] {
+  CHECK(error_of<c10::ValueError>([] {
           trmml::data::collate({});
         }) == "data::collate: expected at least one sample, got none");
 }
@@ -497,7 +478,7 @@ TEST_CASE(
   CHECK(flipped > 30);
   CHECK(flipped < 70);
 
-  CHECK(value_error([&] {
+  CHECK(error_of<c10::ValueError>([&] {
           trmml::data::SceneDataset(images, labels.narrow(0, 0, 1));
         }) == "SceneDataset: expected labels of shape [2, *], got [1, 2]");
 }

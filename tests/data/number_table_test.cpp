@@ -120,7 +120,7 @@ TEST_CASE("faults of headers and of names") {
       "\"a\" again");
   CHECK(
       fault_of("a,\"b\n1,2\n") ==
-      "table of numbers: t.csv, line 1: expected names, got quotes that do not match");
+      "table of numbers: t.csv, line 1: expected a closing quote, got none");
   CHECK(
       fault_of("a,b,\n1,2\n").find("line 1, column 3: expected a name") !=
       std::string::npos);
@@ -130,7 +130,7 @@ TEST_CASE("faults of headers and of names") {
   CHECK(
       fault_of("image,a\n\"x,1\ny\n") ==
       "table of numbers: 2 faults\n"
-      "  t.csv, line 2: expected a name and numbers, got quotes that do not match\n"
+      "  t.csv, line 2: expected a closing quote, got none\n"
       "  t.csv, line 3: expected 1 numbers, got 0");
 }
 

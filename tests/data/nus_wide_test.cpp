@@ -151,10 +151,10 @@ TEST_CASE("NUS-WIDE: everything that is wrong with the official list is told") {
   FOLDER/TrainTestLabels/Labels_sky_Train.txt, line 7: expected 0 or 1, got "0 1"
   FOLDER/TrainTestLabels/Labels_sky_Train.txt: expected 7 lines, as in TrainImagelist.txt, got 8
   FOLDER/TrainTestLabels/Labels_water_Train.txt: cannot be read: No such file or directory
-  FOLDER/ImageList/TrainImagelist.txt, line 3: expected a path below the data set's folder, with '/', got "C:/other/2.jpg"
-  FOLDER/ImageList/TrainImagelist.txt, line 4: expected a path below the data set's folder, with '/', got "a/../../3.jpg"
-  FOLDER/ImageList/TrainImagelist.txt, line 6: expected a path below the data set's folder, with '/', got "/etc/passwd"
-  FOLDER/ImageList/TrainImagelist.txt, line 5: "a/1.jpg" stands in line 1 already)");
+  FOLDER/ImageList/TrainImagelist.txt, line 3: expected a path below the folder of the pictures, with '/', got "C:/other/2.jpg"
+  FOLDER/ImageList/TrainImagelist.txt, line 4: expected a path below the folder of the pictures, with '/', got "a/../../3.jpg"
+  FOLDER/ImageList/TrainImagelist.txt, line 5: "a/1.jpg" stands in line 1 already
+  FOLDER/ImageList/TrainImagelist.txt, line 6: expected a path below the folder of the pictures, with '/', got "/etc/passwd")");
 }
 
 TEST_CASE("NUS-WIDE: lists that are empty, missing or UTF-16") {
@@ -192,9 +192,9 @@ TEST_CASE("NUS-WIDE: pictures are looked for when that is asked for") {
       folder.complaint_of(options) ==
       "NUS-WIDE train: 2 faults\n"
       "  FOLDER/ImageList/TrainImagelist.txt, line 2: there is no picture "
-      "\"zoo/0002_5.jpg\" in FOLDER/Flickr\n"
+      "FOLDER/Flickr/zoo/0002_5.jpg\n"
       "  FOLDER/ImageList/TrainImagelist.txt, line 3: there is no picture "
-      "\"zoo/0003_7.jpg\" in FOLDER/Flickr");
+      "FOLDER/Flickr/zoo/0003_7.jpg");
   fs::remove(folder / "Flickr/zoo/0002_5.jpg");
   write_bytes(folder / "Flickr/zoo/0002_5.jpg", "");
   write_bytes(folder / "Flickr/zoo/0003_7.jpg", "");
@@ -239,12 +239,12 @@ TEST_CASE("NUS-WIDE: everything that is wrong with the re-published list is told
                    "c.jpg,\"['sky' 'water']\",train\n"
                    "d.jpg,['sky'],both\n"
                    "e.jpg,['sky']\n"
-                   "f.jpg,\"['sky'],train\n"
                    "g.jpg,\"['sky']\"x,train\n"
                    "../h.jpg,['sky'],train\n"
                    "i.jpg,['sky'],train\n"
                    ",['sky'],train\n"
-                   "i.jpg,['sky'],train\n") ==
+                   "i.jpg,['sky'],train\n"
+                   "f.jpg,\"['sky'],train\n") ==
       R"(NUS-WIDE train: 13 faults
   FOLDER/nus_wid_data.csv, line 2: expected every concept once, got "sky" twice
   FOLDER/nus_wid_data.csv, line 3: expected one of 81 concepts, got "Sky"
@@ -254,11 +254,11 @@ TEST_CASE("NUS-WIDE: everything that is wrong with the re-published list is told
   FOLDER/nus_wid_data.csv, line 7: expected a list such as ['sky', 'water'], got "['sky' 'water']"
   FOLDER/nus_wid_data.csv, line 8: expected train, val or test, got "both"
   FOLDER/nus_wid_data.csv, line 9: expected 3 fields, got 2
-  FOLDER/nus_wid_data.csv, line 10: expected a quotation mark at the end of a field, got none
-  FOLDER/nus_wid_data.csv, line 11: expected a comma behind a field in quotation marks, got none
-  FOLDER/nus_wid_data.csv, line 14: expected the path of a picture, in UTF-8, got ""
-  FOLDER/nus_wid_data.csv, line 12: expected a path below the data set's folder, with '/', got "../h.jpg"
-  FOLDER/nus_wid_data.csv, line 15: "i.jpg" stands in line 13 already)");
+  FOLDER/nus_wid_data.csv, line 10: expected a comma or the end of the line after a closing quote
+  FOLDER/nus_wid_data.csv, line 13: expected the path of a picture, in UTF-8, got ""
+  FOLDER/nus_wid_data.csv, line 15: expected a closing quote, got none
+  FOLDER/nus_wid_data.csv, line 11: expected a path below the folder of the pictures, with '/', got "../h.jpg"
+  FOLDER/nus_wid_data.csv, line 14: "i.jpg" stands in line 12 already)");
 }
 
 TEST_CASE("NUS-WIDE: a fault is told once, however many there are") {

@@ -81,21 +81,20 @@ TEST_CASE("CSV: columns in any order, another separator, BOM, no line end") {
 TEST_CASE("CSV: a column a category, in three codes") {
   const CsvFile csv;
   const std::string text = "image,dog,cat\na.jpg,+1,0\nb.jpg,-1,1\n";
-  const Split ours = csv.read(text, {.values = CsvValues::kPlusMinusZero});
+  const Split ours = csv.read(text, {.values = LabelCode::kHcp});
   CHECK(ours.table.classnames == Names{"dog", "cat"});
   CHECK(rows_of(ours) == Names{"+0", "-+"});
+  CHECK(rows_of(csv.read(text, {.values = LabelCode::kDualCoOp})) == Names{"+-", "0+"});
   CHECK(
-      rows_of(csv.read(text, {.values = CsvValues::kOneZeroMinus})) ==
-      Names{"+-", "0+"});
-  CHECK(
-      rows_of(csv.read("image,a\nx,1\ny,0\n", {.values = CsvValues::kOneZero})) ==
+      rows_of(csv.read("image,a\nx,1\ny,0\n", {.values = LabelCode::kColeComplete})) ==
       Names{"+", "-"});
   CHECK(contains(
-      csv.error(text, {.values = CsvValues::kOneZero}),
-      "line 3: expected 1 or 0 in column \"dog\", got \"-1\""));
+      csv.error(text, {.values = LabelCode::kColeComplete}),
+      "line 3: expected 0 absent or 1 present in column \"dog\", got \"-1\""));
   CHECK(contains(
-      csv.error("image,dog\na.jpg,\nb.jpg,1.0\n", {.values = CsvValues::kOneZeroMinus}),
-      "line 2: expected 1, 0 or -1 in column \"dog\", got \"\""));
+      csv.error("image,dog\na.jpg,\nb.jpg,1.0\n", {.values = LabelCode::kDualCoOp}),
+      "line 2: expected -1 unknown, 0 absent or 1 present in column \"dog\", got "
+      "\"\""));
   CHECK(contains(csv.error(text), "expected `values` for the columns of categories"));
 }
 
@@ -109,7 +108,7 @@ TEST_CASE("CSV: categories and their order from a file") {
   CHECK(contains(
       csv.error("image,labels\na.jpg,cat;Dogg\n", {.names_file = names}),
       "line 2: expected one of 3 categories, got \"Dogg\" (did you mean \"dog\"?)"));
-  const CsvOptions columns{.values = CsvValues::kOneZero, .names_file = names};
+  const CsvOptions columns{.values = LabelCode::kColeComplete, .names_file = names};
   CHECK(
       rows_of(csv.read("dog,image,cat,zebra\n1,a.jpg,1,0\n", columns)) == Names{"-++"});
   const std::string message = csv.error("image,cat,dogs\na.jpg,1,0\n", columns);
@@ -118,11 +117,11 @@ TEST_CASE("CSV: categories and their order from a file") {
   csv.write("names.txt", "cat\ndog\ncat\n");
   CHECK(contains(
       csv.error("image,labels\na.jpg,cat\n", {.names_file = names}),
-      "line 3: category \"cat\" is in line 1 already"));
+      "line 3: \"cat\" stands in line 1 already"));
   csv.write("names.txt", "\n");
   CHECK(contains(
       csv.error("image,labels\na.jpg,cat\n", {.names_file = names}),
-      "expected a category a line, got none"));
+      "expected an entry a line, got an empty file"));
   CHECK(contains(
       csv.error("image,labels\na.jpg,cat\n", {.names_file = csv.folder / "none"}),
       "none: cannot be read"));
@@ -164,17 +163,17 @@ TEST_CASE("CSV: all faults of the rows, with their lines") {
   for (const std::string& part : {
            std::string("11 faults"),
            std::string("line 2: category \"cat\" is there twice for one picture"),
-           std::string("line 3: picture \"a.jpg\" is in line 2 already"),
-           std::string("line 4: expected a picture inside of the folder"),
-           std::string("line 5: expected a picture inside of the folder"),
+           std::string("line 3: \"a.jpg\" stands in line 2 already"),
+           std::string("line 4: expected a path below the folder of the pictures"),
+           std::string("line 5: expected a path below the folder of the pictures"),
            std::string("line 6: expected 2 fields, got 1"),
            std::string(
                "line 7: expected a comma or the end of the line after a closing"),
            std::string("line 9: expected quotes around all of a field"),
            std::string("line 10: expected a category, got an empty name"),
            std::string("line 11: expected labels separated by ';', got \"cat|dog\""),
-           std::string("line 12: expected a picture inside of the folder"),
-           std::string("line 13: expected a closing quote, got the end of the file"),
+           std::string("line 12: expected a path below the folder of the pictures"),
+           std::string("line 13: expected a closing quote, got none"),
        }) {
     CAPTURE(part, message);
     CHECK(contains(message, part));
@@ -241,7 +240,7 @@ TEST_CASE("folder: all faults in one message") {
   write("a.txt", "");
   CHECK(contains(error(), "(classes.txt can name them)"));
   write("classes.txt", "cat\ncat\n");
-  CHECK(contains(error(), "line 2: category \"cat\" is in line 1 already"));
+  CHECK(contains(error(), "line 2: \"cat\" stands in line 1 already"));
 
   write("classes.txt", "cat\ndog\n");
   write("a.txt", "cat\n\nCAT\ncat\n");

@@ -7,26 +7,18 @@
 #include <string>
 
 #include "reference/transforms.hpp"
+#include "support/arguments.hpp"
 #include "support/catch.hpp"
 #include "support/pictures.hpp"
 
 using namespace trmml::data;
+using support::argument_error;
 using support::crc;
 using support::picture;
 
 namespace {
 
 const std::vector<Operation> kDefault = RandAugmentOptions().operations;
-
-template <typename F>
-std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 TrainTransformOptions small() {
   TrainTransformOptions options;
@@ -180,7 +172,7 @@ TEST_CASE("transforms: each part can be switched off") {
 TEST_CASE("transforms: messages") {
   std::mt19937 engine(6);
   TrainTransformOptions options;
-  const auto message = [&] { return message_of([&] { TrainTransform{options}; }); };
+  const auto message = [&] { return argument_error([&] { TrainTransform{options}; }); };
   options.side = 0;
   CHECK(message() == "TrainTransformOptions: expected side from 1 to 16384, got 0");
   options = {};
@@ -207,13 +199,13 @@ TEST_CASE("transforms: messages") {
       message() == "RandAugmentOptions: expected an operation to draw from, got none");
   options.rand_augment.count = 0;
   CHECK(message() == "no error");
-  CHECK(message_of([&] {
+  CHECK(argument_error([&] {
           cutout_box(4, 4, 1.5, engine);
         }) == "transforms: expected cutout_ratio from 0 to 1, got 1.5");
-  CHECK(message_of([&] {
+  CHECK(argument_error([&] {
           random_crop_box(4, 0, {}, engine);
         }) == "random_crop_box: expected positive sides, got 4 x 0");
-  CHECK(message_of([&] {
+  CHECK(argument_error([&] {
           TestTransform{{-1, Filter::kBicubic, PassOrder::kPillow13}};
         }) == "TestTransformOptions: expected side from 1 to 16384, got -1");
 }

@@ -239,8 +239,8 @@ TEST_CASE("VOC: all faults of all files in one message") {
            std::string("16 faults"),
            std::string("broken.xml, byte 22: expected XML"),
            std::string("nowhere.xml: cannot be read"),
-           std::string("line 4: picture \"good.jpg\" is in line 1 already"),
-           std::string("line 5: expected a picture inside of the folder"),
+           std::string("line 4: \"good.jpg\" stands in line 1 already"),
+           std::string("line 5: expected a path below the folder of the pictures"),
            std::string("got \"/etc/passwd.jpg\""),
            std::string("line 7: expected the id of a picture, got \"x -1\" (is it"),
            std::string(

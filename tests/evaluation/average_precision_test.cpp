@@ -3,17 +3,19 @@
 #include <Eigen/Core>
 
 #include <cmath>
-#include <functional>
 #include <limits>
 #include <random>
-#include <stdexcept>
 #include <string>
 #include <type_traits>
 #include <vector>
 
 #include "reference/metrics.hpp"
+#include "support/arguments.hpp"
 #include "support/catch.hpp"
+#include "support/metrics.hpp"
 
+using support::argument_error;
+using support::is_near;
 using trmml::evaluation::ApDefinition;
 using trmml::evaluation::average_precision;
 using trmml::evaluation::IgnoreMask;
@@ -36,11 +38,6 @@ constexpr auto kTieGrouped = ApDefinition::kTieGrouped;
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-// Within 1e-12.
-bool is_near(double a, double b) {
-  return std::abs(a - b) <= 1e-12;
-}
-
 Scores scores_of(const std::vector<double>& values) {
   return Eigen::Map<const Scores>(
       values.data(), static_cast<Eigen::Index>(values.size()));
@@ -52,15 +49,6 @@ Labels labels_of(const std::vector<int>& values) {
     labels(static_cast<Eigen::Index>(i)) = static_cast<std::int8_t>(values[i]);
   }
   return labels;
-}
-
-std::string message_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
 }
 
 ScoreMatrix<double> reference_scores() {
@@ -316,7 +304,7 @@ TEST_CASE("names of the definitions") {
     CHECK(parse_ap_definition(to_string(definition)) == definition);
   }
   CHECK(
-      message_of([] { parse_ap_definition("11-point"); }) ==
+      argument_error([] { parse_ap_definition("11-point"); }) ==
       "parse_ap_definition: expected precision_at_positives, interpolated or "
       "tie_grouped, got '11-point'");
 }
@@ -329,13 +317,13 @@ TEST_CASE("messages name what was expected, what came, and where") {
   labels.resize(3, 1);
   labels.setOnes();
   CHECK(
-      message_of(call) ==
+      argument_error(call) ==
       "mean_average_precision: expected labels of shape [3, 2], got [3, 1]");
 
   labels = LabelMatrix::Constant(3, 2, 1);
   labels(2, 0) = 2;
   CHECK(
-      message_of(call) ==
+      argument_error(call) ==
       "mean_average_precision: expected labels in {-1 absent, 0 unknown, +1 present}, "
       "got 2 at row 2, column 0 (other projects code their labels differently: convert "
       "them first)");
@@ -343,17 +331,17 @@ TEST_CASE("messages name what was expected, what came, and where") {
   labels(2, 0) = 0;  // also where the label is unknown: such a model is broken
   scores(2, 0) = kNan;
   CHECK(
-      message_of(call) ==
+      argument_error(call) ==
       "mean_average_precision: expected scores that are numbers, got nan at row 2, "
       "column 0");
 
   scores(2, 0) = 0.5;
-  CHECK(message_of([&] {
+  CHECK(argument_error([&] {
           mean_average_precision(
               scores, labels, kAtPositives, IgnoreMask::Constant(2, 2, false));
         }) == "mean_average_precision: expected ignore of shape [3, 2], got [2, 2]");
 
-  CHECK(message_of([&] {
+  CHECK(argument_error([&] {
           average_precision(scores.col(0), labels.col(0).head(2));
         }) == "average_precision: expected labels of shape [3, 1], got [2, 1]");
 }

@@ -5,15 +5,15 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <functional>
 #include <random>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "reference/metrics.hpp"
+#include "support/arguments.hpp"
 #include "support/catch.hpp"
 
+using support::argument_error;
 using trmml::evaluation::ApDefinition;
 using trmml::evaluation::bootstrap_mean_average_precision;
 using trmml::evaluation::BootstrapInterval;
@@ -105,15 +105,6 @@ void check_exact(const Example& given, ApDefinition definition) {
     }
   }
   CHECK(worst <= 1e-12);
-}
-
-std::string message_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
 }
 
 }  // namespace
@@ -243,14 +234,14 @@ TEST_CASE("the bootstrap refuses what it cannot do") {
     bootstrap_mean_average_precision(
         scores, labels, ApDefinition::kTieGrouped, options);
   };
-  CHECK(message_of([&] {
+  CHECK(argument_error([&] {
           call(0, 0.95);
         }) == "bootstrap_mean_average_precision: expected 1 replicate or more, got 0");
   CHECK(
-      message_of([&] { call(10, 1.0); }) ==
+      argument_error([&] { call(10, 1.0); }) ==
       "bootstrap_mean_average_precision: expected a confidence between 0 and 1, got 1");
   CHECK(
-      message_of(
+      argument_error(
           [&] { bootstrap_mean_average_precision(scores, LabelMatrix::Ones(2, 2)); }) ==
       "bootstrap_mean_average_precision: expected labels of shape [3, 2], got "
       "[2, 2]");

@@ -4,35 +4,20 @@
 
 #include <cmath>
 #include <cstdint>
-#include <functional>
 #include <limits>
-#include <stdexcept>
 #include <string>
 
 #include "reference/metrics.hpp"
+#include "support/arguments.hpp"
 #include "support/catch.hpp"
+#include "support/metrics.hpp"
 
+using support::argument_error;
+using support::is_near;
 using trmml::evaluation::calibration;
 using trmml::evaluation::IgnoreMask;
 using trmml::evaluation::LabelMatrix;
 using trmml::evaluation::ScoreMatrix;
-
-namespace {
-
-bool is_near(double a, double b) {
-  return std::abs(a - b) <= 1e-12;
-}
-
-std::string message_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
-
-}  // namespace
 
 TEST_CASE("calibration worked by hand") {
   ScoreMatrix<double> probabilities(2, 3);
@@ -124,17 +109,17 @@ TEST_CASE("perfect and worst calibration, empty bins, no entry") {
 TEST_CASE("calibration refuses what is no probability") {
   ScoreMatrix<float> scores = ScoreMatrix<float>::Constant(2, 2, 0.5F);
   const LabelMatrix labels = LabelMatrix::Ones(2, 2);
-  CHECK(message_of([&] {
+  CHECK(argument_error([&] {
           calibration(scores, labels, 0);
         }) == "calibration: expected 1 bin or more, got 0");
   scores(1, 0) = -0.5F;
   CHECK(
-      message_of([&] { calibration(scores, labels); }) ==
+      argument_error([&] { calibration(scores, labels); }) ==
       "calibration: expected probabilities in [0, 1], got -0.5 at row 1, column 0 (a "
       "threshold means nothing on logits: apply the sigmoid first)");
   scores(1, 0) = std::numeric_limits<float>::quiet_NaN();
   CHECK(
-      message_of([&] { calibration(scores, labels); }) ==
+      argument_error([&] { calibration(scores, labels); }) ==
       "calibration: expected probabilities in [0, 1], got nan at row 1, column 0 (a "
       "threshold means nothing on logits: apply the sigmoid first)");
 }

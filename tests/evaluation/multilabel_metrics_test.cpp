@@ -3,14 +3,16 @@
 #include <Eigen/Core>
 
 #include <cmath>
-#include <functional>
 #include <limits>
-#include <stdexcept>
 #include <string>
 
 #include "reference/metrics.hpp"
+#include "support/arguments.hpp"
 #include "support/catch.hpp"
+#include "support/metrics.hpp"
 
+using support::argument_error;
+using support::is_near;
 using trmml::evaluation::IgnoreMask;
 using trmml::evaluation::LabelMatrix;
 using trmml::evaluation::metrics_at_threshold;
@@ -19,19 +21,6 @@ using trmml::evaluation::MultilabelMetrics;
 using trmml::evaluation::ScoreMatrix;
 
 namespace {
-
-bool is_near(double a, double b) {
-  return std::abs(a - b) <= 1e-12;
-}
-
-std::string message_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
 
 // CP, CR, CF1 of means, CF1 mean of classes, OP, OR, OF1
 void check_seven(const MultilabelMetrics& metrics, const double* expected) {
@@ -187,30 +176,30 @@ TEST_CASE("logits are refused by the threshold, and other wrong arguments") {
   const LabelMatrix labels = LabelMatrix::Ones(2, 2);
   scores(1, 0) = 2.5F;
   CHECK(
-      message_of([&] { metrics_at_threshold(scores, labels); }) ==
+      argument_error([&] { metrics_at_threshold(scores, labels); }) ==
       "metrics_at_threshold: expected probabilities in [0, 1], got 2.5 at row 1, "
       "column "
       "0 (a threshold means nothing on logits: apply the sigmoid first)");
   scores(1, 0) = std::numeric_limits<float>::quiet_NaN();
   CHECK(
-      message_of([&] { metrics_at_threshold(scores, labels); }) ==
+      argument_error([&] { metrics_at_threshold(scores, labels); }) ==
       "metrics_at_threshold: expected probabilities in [0, 1], got nan at row 1, "
       "column "
       "0 (a threshold means nothing on logits: apply the sigmoid first)");
   CHECK(
-      message_of([&] { metrics_at_top_k(scores, labels, 1); }) ==
+      argument_error([&] { metrics_at_top_k(scores, labels, 1); }) ==
       "metrics_at_top_k: expected scores that are numbers, got nan at row 1, column 0");
   scores(1, 0) = 0.5F;
-  CHECK(message_of([&] {
+  CHECK(argument_error([&] {
           metrics_at_threshold(scores, labels, 1.5);
         }) == "metrics_at_threshold: expected a threshold in [0, 1], got 1.5");
   CHECK(
-      message_of([&] { metrics_at_top_k(scores, labels, 3); }) ==
+      argument_error([&] { metrics_at_top_k(scores, labels, 3); }) ==
       "metrics_at_top_k: expected k from 1 to the number of categories (2), got 3");
   CHECK(
-      message_of([&] { metrics_at_top_k(scores, labels, 0); }) ==
+      argument_error([&] { metrics_at_top_k(scores, labels, 0); }) ==
       "metrics_at_top_k: expected k from 1 to the number of categories (2), got 0");
-  CHECK(message_of([&] {
+  CHECK(argument_error([&] {
           metrics_at_top_k(scores, LabelMatrix::Ones(3, 2), 1);
         }) == "metrics_at_top_k: expected labels of shape [2, 2], got [3, 2]");
 }

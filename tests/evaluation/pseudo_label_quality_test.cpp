@@ -1,27 +1,14 @@
 #include "trmml/evaluation/pseudo_label_quality.hpp"
 
 #include <cmath>
-#include <functional>
-#include <stdexcept>
 #include <string>
 
+#include "support/arguments.hpp"
 #include "support/catch.hpp"
 
+using support::argument_error;
 using trmml::evaluation::LabelMatrix;
 using trmml::evaluation::pseudo_label_quality;
-
-namespace {
-
-std::string message_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
-
-}  // namespace
 
 TEST_CASE("pseudo-label quality worked by hand") {
   LabelMatrix observed(2, 6);
@@ -72,28 +59,28 @@ TEST_CASE("observed labels are never contradicted") {
   LabelMatrix pseudo = LabelMatrix::Zero(2, 2);
   LabelMatrix truth = LabelMatrix::Constant(2, 2, -1);
   const auto call = [&] { pseudo_label_quality(pseudo, truth, observed); };
-  CHECK(message_of(call) == "nothing was thrown");
+  CHECK(argument_error(call) == "no error");
   pseudo(1, 0) = 1;
   CHECK(
-      message_of(call) ==
+      argument_error(call) ==
       "pseudo_label_quality: expected pseudo-labels that keep the observed labels, got "
       "1 "
       "at row 1, column 0 (are the rows in the same order?)");
   pseudo(1, 0) = 0;
   truth(1, 0) = 1;
   CHECK(
-      message_of(call) ==
+      argument_error(call) ==
       "pseudo_label_quality: expected true labels that agree with the observed ones, "
       "got "
       "1 at row 1, column 0 (are the rows in the same order?)");
   truth(1, 0) = 3;
   CHECK(
-      message_of(call) ==
+      argument_error(call) ==
       "pseudo_label_quality: expected truth in {-1 absent, 0 unknown, +1 present}, got "
       "3 "
       "at row 1, column 0 (other projects code their labels differently: convert them "
       "first)");
-  CHECK(message_of([&] {
+  CHECK(argument_error([&] {
           pseudo_label_quality(pseudo, LabelMatrix::Zero(2, 1), observed);
         }) == "pseudo_label_quality: expected truth of shape [2, 2], got [2, 1]");
 }

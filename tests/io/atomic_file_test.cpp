@@ -3,18 +3,19 @@
 #include "trmml/core/error.hpp"
 
 #include <csignal>
-#include <functional>
 #include <ostream>
 #include <stdexcept>
 #include <string>
 
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/temporary_folder.hpp"
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+using support::message_of;
 using support::read_bytes;
 using support::TemporaryFolder;
 using support::write_bytes;
@@ -22,15 +23,6 @@ using trmml::io::AtomicFile;
 using trmml::io::write_file_atomically;
 
 namespace {
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const trmml::Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 /// While it lives, no file of this process may grow beyond `bytes`.
 class FileSizeLimit {
@@ -147,18 +139,18 @@ TEST_CASE("an error names path, operation and reason") {
   const TemporaryFolder folder;
   const std::string missing = (folder / "missing/file").string();
   CHECK(
-      error_of([&] { write_file_atomically(missing, "x"); }) ==
+      message_of([&] { write_file_atomically(missing, "x"); }) ==
       "cannot write '" + missing +
           "': open a temporary file in its folder: No such file or directory (what was "
           "there before is unchanged)");
   CHECK(
-      error_of([&] { write_file_atomically(folder.path().string() + "/", "x"); }) ==
+      message_of([&] { write_file_atomically(folder.path().string() + "/", "x"); }) ==
       "cannot write '" + folder.path().string() +
           "/': expected the name of a file, got a folder");
   std::filesystem::create_directory(folder / "taken");
   write_bytes(folder / "taken/inside", "x");
   CHECK(
-      error_of([&] { write_file_atomically(folder / "taken", "x"); }) ==
+      message_of([&] { write_file_atomically(folder / "taken", "x"); }) ==
       "cannot write '" + (folder / "taken").string() +
           "': rename: Is a directory (what was there before is unchanged)");
   CHECK(folder.names() == std::vector<std::string>{"taken"});
@@ -172,7 +164,7 @@ TEST_CASE("a folder that may not be written is an error") {
   std::filesystem::permissions(
       folder.path(),
       std::filesystem::perms::owner_read | std::filesystem::perms::owner_exec);
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           write_file_atomically(folder / "file", "x");
         }).find("Permission denied") != std::string::npos);
   std::filesystem::permissions(folder.path(), std::filesystem::perms::owner_all);
@@ -189,15 +181,15 @@ TEST_CASE("a disk that fills up leaves the old file and no temporary") {
   {
     const FileSizeLimit limit(4096);
     // One byte more than fits: the first write is short, the second fails.
-    whole = error_of(
+    whole = message_of(
         [&] { write_file_atomically(folder / "file", std::string(1 << 20, 'x')); });
-    streamed = error_of([&] {
+    streamed = message_of([&] {
       AtomicFile file(folder / "file");
       file.stream() << std::string(1 << 20, 'x');
     });
     AtomicFile file(folder / "file");
     file.write(std::string(4097, 'x'));
-    in_commit = error_of([&] { file.commit(); });
+    in_commit = message_of([&] { file.commit(); });
     try {
       file.commit();
     } catch (const std::logic_error&) {

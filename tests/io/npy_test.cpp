@@ -5,41 +5,33 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "reference/npy.hpp"
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/temporary_folder.hpp"
+#include "support/tensors.hpp"
 
 using reference::kNpy;
+using support::message_of;
 using support::read_bytes;
 using support::TemporaryFolder;
 using support::write_bytes;
+using test::error_of;
 using trmml::io::read_npy;
 using trmml::io::read_npy_names;
 using trmml::io::write_npy;
 
 namespace {
 
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const trmml::DataError& error) {
-    return error.what();
-  } catch (const c10::Error& error) {
-    return error.what_without_backtrace();
-  }
-  return "no error";
-}
-
 /// The message for a file with these bytes, without the path in front.
 std::string error_of_file(const std::string& bytes, bool as_names = false) {
   const TemporaryFolder folder;
   const std::filesystem::path path = folder / "bad.npy";
   write_bytes(path, bytes);
-  const std::string message = error_of([&] {
+  const std::string message = error_of<trmml::DataError>([&] {
     as_names ? static_cast<void>(read_npy_names(path))
              : static_cast<void>(read_npy(path));
   });
@@ -352,16 +344,16 @@ TEST_CASE("npy: what is written is a copy, complete, of plain values") {
   const std::string before = read_bytes(path);
   read.add_(1);
   CHECK(read_bytes(path) == before);
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           write_npy(path, at::Tensor());
         }).substr(0, 60) == "write_npy: expected a dense tensor, got an undefined one");
   CHECK(
-      error_of([&] { write_npy(path, at::zeros({1}, at::kBFloat16)); }) ==
+      message_of([&] { write_npy(path, at::zeros({1}, at::kBFloat16)); }) ==
       "write_npy: expected a dtype among int8 .. int64, uint8, bool, float16, float32, "
       "float64, got BFloat16");
   CHECK(folder.names() == std::vector<std::string>{"file.npy"});
   CHECK_THROWS_AS(write_npy(folder / "none" / "x.npy", at::ones({1})), trmml::Error);
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           read_npy(folder / "missing");
         }).find("cannot open the file") != std::string::npos);
 }

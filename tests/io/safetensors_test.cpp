@@ -7,17 +7,20 @@
 #include <cstdint>
 #include <cstring>
 #include <fstream>
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "reference/safetensors.hpp"
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/temporary_folder.hpp"
+#include "support/tensors.hpp"
 
+using support::message_of;
 using support::read_bytes;
 using support::TemporaryFolder;
 using support::write_bytes;
+using test::error_of;
 using trmml::io::read_safetensors;
 using trmml::io::SafetensorsFile;
 using trmml::io::TensorMap;
@@ -40,23 +43,13 @@ std::string zeros(size_t count) {
   return std::string(count, '\0');
 }
 
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const trmml::CheckpointError& error) {
-    return error.what();
-  } catch (const c10::Error& error) {
-    return error.what_without_backtrace();
-  }
-  return "no error";
-}
-
 /// The message for a file with these bytes, without the path in front.
 std::string error_of_file(const std::string& bytes) {
   const TemporaryFolder folder;
   const std::filesystem::path path = folder / "bad.safetensors";
   write_bytes(path, bytes);
-  const std::string message = error_of([&] { read_safetensors(path); });
+  const std::string message =
+      error_of<trmml::CheckpointError>([&] { read_safetensors(path); });
   const std::string prefix = path.string() + ": ";
   return message.substr(0, prefix.size()) == prefix ? message.substr(prefix.size())
                                                     : message;
@@ -321,10 +314,10 @@ TEST_CASE("nesting and lists of any length cost nothing") {
 TEST_CASE("what is no file is refused") {
   const TemporaryFolder folder;
   const std::string missing = (folder / "missing").string();
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           read_safetensors(missing);
         }) == missing + ": cannot open the file: No such file or directory");
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           read_safetensors(folder.path());
         }) == folder.path().string() + ": expected a regular file, got something else");
 }
@@ -475,7 +468,7 @@ TEST_CASE("what the format does not have is refused before a file appears") {
   const TemporaryFolder folder;
   const auto error = [&](const TensorMap& tensors,
                          const trmml::io::Metadata& metadata) {
-    return error_of([&] { write_safetensors(folder / "file", tensors, metadata); });
+    return message_of([&] { write_safetensors(folder / "file", tensors, metadata); });
   };
   CHECK(
       error({{"a", at::Tensor()}}, {}) ==
@@ -501,7 +494,7 @@ TEST_CASE("what the format does not have is refused before a file appears") {
   CHECK(folder.names().empty());
   const std::string missing = (folder / "missing/file").string();
   CHECK(
-      error_of([&] { write_safetensors(missing, {}); }) ==
+      message_of([&] { write_safetensors(missing, {}); }) ==
       "cannot write '" + missing +
           "': open a temporary file in its folder: No such file or directory (what was "
           "there before is unchanged)");

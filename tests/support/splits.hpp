@@ -1,13 +1,12 @@
 #pragma once
 
-#include "trmml/core/error.hpp"
 #include "trmml/data/split.hpp"
-
-#include <c10/util/Exception.h>
 
 #include <cstdint>
 #include <filesystem>
 #include <string>
+
+#include "support/errors.hpp"
 
 namespace support {
 
@@ -35,14 +34,7 @@ inline std::string present(const trmml::data::Split& split) {
 /// What a call complains about, with "FOLDER" for the path of `folder`; "" for nothing.
 template <typename Call>
 std::string complaint(const std::filesystem::path& folder, Call&& call) {
-  std::string text;
-  try {
-    call();
-  } catch (const c10::Error& error) {
-    text = error.what_without_backtrace();
-  } catch (const trmml::Error& error) {
-    text = error.what();
-  }
+  std::string text = message_of(call);
   const std::string path = folder.string();
   for (std::size_t at = text.find(path); at != std::string::npos;
        at = text.find(path)) {

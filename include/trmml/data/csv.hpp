@@ -1,19 +1,14 @@
 #pragma once
 
+#include "trmml/data/label_code.hpp"
 #include "trmml/data/split.hpp"
 
 #include <filesystem>
 #include <optional>
+#include <string>
+#include <string_view>
 
 namespace trmml::data {
-
-/// How a CSV with a column a category says what is present. Nothing in a file tells
-/// these apart, so the caller has to.
-enum class CsvValues {
-  kPlusMinusZero,  ///< 1 (or +1) present, -1 absent, 0 unknown, as everywhere here
-  kOneZeroMinus,   ///< 1 present, 0 absent, -1 unknown: DualCoOp and its kin
-  kOneZero,        ///< 1 present, 0 absent
-};
 
 /// Options for `read_csv`.
 ///
@@ -25,8 +20,8 @@ struct CsvOptions {
   /// Between two labels of the column "labels": ';' or '|'.
   char separator = ';';
 
-  /// Needed when there is a column a category.
-  std::optional<CsvValues> values = std::nullopt;
+  /// What the numbers mean ("+1" is 1). Needed when there is a column a category.
+  std::optional<LabelCode> values = std::nullopt;
 
   /// Text file with the categories, one a line, in the order of the columns of
   /// `labels`. Empty: what the CSV has.
@@ -58,5 +53,9 @@ struct CsvOptions {
 /// (with a hint) and values. `c10::ValueError` for another separator, or when `values`
 /// is needed and not given.
 Split read_csv(const std::filesystem::path& file, const CsvOptions& options = {});
+
+/// `text` as a field of CSV (RFC 4180): in quotes when it has commas, quotes, line
+/// ends, or blanks around it.
+std::string csv_field(std::string_view text);
 
 }  // namespace trmml::data
