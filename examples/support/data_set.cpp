@@ -217,7 +217,11 @@ const std::vector<std::string>& names() {
   return words;
 }
 
-void add_options(CLI::App& app, Options& o, const std::vector<std::string>& choices) {
+void add_options(
+    CLI::App& app,
+    Options& o,
+    const std::vector<std::string>& choices,
+    bool required) {
   const auto has = [&choices](const std::string& flag) {
     return std::any_of(choices.begin(), choices.end(), [&](const std::string& name) {
       const Words& flags = find(name).options;
@@ -237,14 +241,14 @@ void add_options(CLI::App& app, Options& o, const std::vector<std::string>& choi
   };
   if (choices.size() > 1) {
     app.add_option("--dataset", o.name, "Which data set")
-        ->required()
+        ->required(required)
         ->check(CLI::IsMember(choices));
   } else {
     o.name = choices.front();
   }
   app.add_option(
          "--data", o.data, "Its folder; coco-json, csv: the file of the training part")
-      ->required();
+      ->required(required);
   add("--test-data", o.test_data, "Own data: file or folder of the test part");
   add("--pictures", o.pictures, "Own data: folder of the pictures");
   add_word("--images", o.images, "COCO: which pictures", words_of(kCocoImages));

@@ -39,11 +39,12 @@ struct Options {
 const std::vector<std::string>& names();
 
 /// Adds --data and the options of every data set in `choices` (some of `names()`). With
-/// more than one, adds --dataset, which says which.
+/// more than one, adds --dataset, which says which. `required`: the two must be given.
 void add_options(
     CLI::App& app,
     Options& options,
-    const std::vector<std::string>& choices);
+    const std::vector<std::string>& choices,
+    bool required = true);
 
 /// Throws `program::UsageError` for an option that the data set does not have.
 void check(const CLI::App& app, const Options& options);

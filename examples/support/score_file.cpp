@@ -8,23 +8,9 @@
 
 #include <cstdio>
 
+#include "support/csv_field.hpp"
+
 namespace program {
-
-namespace {
-
-/// RFC 4180: in quotes when it must be.
-std::string csv_field(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) {
-    return text;
-  }
-  std::string quoted = "\"";
-  for (const char c : text) {
-    quoted += c == '"' ? "\"\"" : std::string(1, c);
-  }
-  return quoted + "\"";
-}
-
-}  // namespace
 
 ScoreFile::ScoreFile(
     const std::filesystem::path& out,
