@@ -1,18 +1,21 @@
-// Metrics of scores against labels, from files.
+// Metrics of scores against labels, from files or from a trained method.
 //
 //   evaluate --scores scores.csv --labels labels.csv
 //   evaluate --scores scores.safetensors --labels labels.safetensors --scale logits
 //     --names names.txt --out report.json
+//   evaluate --checkpoint RUN/best.safetensors --dataset voc2007 --data VOCdevkit
+//     --out report.json --save-scores scores.safetensors
 //
 // Files are matrices [pictures, categories]: CSV, .npy or safetensors. Labels are -1
 // absent, 0 unknown (left out), +1 present; --code reads what others write. --mask
 // leaves out further entries: those where it is 1. Prints mAP in three definitions with
 // a bootstrap interval, CP CR CF1 OP OR OF1 at a threshold and top-k, the calibration,
 // and a line a category; --out holds all of it under the keys of report.json
-// (docs/metrics.md).
+// (docs/metrics.md). --checkpoint scores every picture of the data set's part
+// (docs/prediction.md).
 //
 // Exit status: 0 done, 2 wrong options, 3 files that cannot be read or do not fit, 4 a
-// safetensors file that is none.
+// safetensors file that is none, a checkpoint that does not fit, 5 stopped by a signal.
 
 #include "trmml/evaluation/average_precision.hpp"
 
@@ -20,6 +23,7 @@
 
 #include <string>
 
+#include "support/checkpoint_scores.hpp"
 #include "support/evaluation.hpp"
 #include "support/program.hpp"
 #include "support/score_files.hpp"
@@ -31,6 +35,7 @@ using evaluation_program::Scale;
 
 struct Options {
   evaluation_program::ScoreFiles files;
+  evaluation_program::CheckpointSource checkpoint;
   std::string scale = "probabilities";
   std::string ap = "precision_at_positives";
   MetricOptions metrics;  // but for these two
@@ -41,15 +46,25 @@ struct Options {
 MetricOptions metric_options(const Options& options) {
   MetricOptions metrics = options.metrics;
   metrics.definition = trmml::evaluation::parse_ap_definition(options.ap);
-  metrics.scale = options.scale == "logits"    ? Scale::kLogits
-                  : options.scale == "ranking" ? Scale::kRanking
-                                               : Scale::kProbabilities;
+  const bool has_checkpoint = !options.checkpoint.predictor.checkpoint.empty();
+  metrics.scale = has_checkpoint || options.scale == "logits" ? Scale::kLogits
+                  : options.scale == "ranking"                ? Scale::kRanking
+                                                              : Scale::kProbabilities;
   return metrics;
 }
 
-void evaluate(const Options& options) {
-  evaluation_program::Scored scored =
-      evaluation_program::read_score_files(options.files);
+evaluation_program::Scored scored_by(const CLI::App& app, const Options& options) {
+  const bool has_files = !options.files.scores.empty() && !options.files.labels.empty();
+  const bool has_checkpoint = !options.checkpoint.predictor.checkpoint.empty();
+  if (has_files == has_checkpoint) {
+    throw program::UsageError("expected either --scores and --labels, or --checkpoint");
+  }
+  return has_files ? evaluation_program::read_score_files(options.files)
+                   : evaluation_program::score_checkpoint(app, options.checkpoint);
+}
+
+void evaluate(const CLI::App& app, const Options& options) {
+  evaluation_program::Scored scored = scored_by(app, options);
   const auto report = evaluation_program::evaluate(scored, metric_options(options));
   fmt::print("{}", evaluation_program::summary(report));
   if (!options.quiet) {
@@ -60,26 +75,18 @@ void evaluate(const Options& options) {
   }
 }
 
-void add_files(CLI::App& app, Options& options) {
-  auto& files = options.files;
-  const char* const kKinds = ": .csv, .npy or .safetensors";
-  app.add_option("--scores", files.scores, std::string("Scores") + kKinds)->required();
-  app.add_option(
-         "--labels",
-         files.labels,
-         std::string("Labels: -1 absent, 0 unknown, +1 present") + kKinds)
-      ->required();
-  app.add_option(
-      "--mask",
-      files.mask,
-      std::string("Entries to leave out: 1 is left out, 0 is counted") + kKinds);
-  app.add_option("--names", files.names, "File with the name of a category a line");
-  app.add_option(
-      "--code",
-      files.code,
-      "How labels are written: hcp (as above), dualcoop, cole, cole-complete, splc");
-  app.add_option("--out", options.out, "File for the report, in JSON");
-  app.add_flag("--quiet", options.quiet, "Print no line a category");
+// Either files, or a checkpoint and a data set.
+void add_sources(CLI::App& app, Options& options) {
+  evaluation_program::add_options(app, options.files);
+  evaluation_program::add_options(app, options.checkpoint);
+  CLI::Option* checkpoint = app.get_option("--checkpoint");
+  for (const char* flag :
+       {"--scores", "--labels", "--mask", "--names", "--code", "--scale", "--logits"}) {
+    checkpoint->excludes(app.get_option(flag));
+  }
+  for (const char* flag : {"--dataset", "--data", "--part", "--save-scores"}) {
+    app.get_option(flag)->needs(checkpoint);
+  }
 }
 
 void add_metrics(CLI::App& app, Options& options) {
@@ -121,11 +128,13 @@ void add_metrics(CLI::App& app, Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"Metrics of scores against labels, from files."};
+  CLI::App app{"Metrics of scores against labels."};
   Options options;
   app.option_defaults()->always_capture_default();
-  add_files(app, options);
   add_metrics(app, options);
+  add_sources(app, options);
+  app.add_option("--out", options.out, "File for the report, in JSON");
+  app.add_flag("--quiet", options.quiet, "Print no line a category");
   program::parse(app, argc, argv);
-  return program::run("evaluate", [&] { evaluate(options); });
+  return program::run("evaluate", [&] { evaluate(app, options); });
 }

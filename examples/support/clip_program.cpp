@@ -10,11 +10,10 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
-#include "support/ordered_stream.hpp"
+#include "support/picture_stream.hpp"
 #include "support/program.hpp"
 
 namespace clip_program {
@@ -194,44 +193,28 @@ void for_each_batch(
     const std::string& interrupted) {
   trmml::data::ImageOptions image_options;
   image_options.exif_orientation = options.exif_orientation;
-  const auto end = static_cast<int64_t>(paths.size());
-  program::OrderedStream<at::Tensor> pictures(
-      first, end, options.workers, options.batch + 2 * options.workers, [&](int64_t i) {
+  const c10::InferenceMode inference;
+  program::stream_pictures<at::Tensor>(
+      first,
+      static_cast<int64_t>(paths.size()),
+      {options.workers, options.batch, options.skip_bad, options.limit_batches},
+      [&](int64_t i) {
         const fs::path path = fs::path(options.images) / paths[static_cast<size_t>(i)];
         return trmml::clip::preprocess(
             trmml::data::read_image(path, image_options), clip.preprocess);
-      });
-  const c10::InferenceMode inference;
-  Batch batch;
-  std::vector<at::Tensor> pixels;
-  int64_t batches = 0;
-  for (int64_t i = first; i < end; ++i) {
-    try {
-      pixels.push_back(pictures.next());
-      batch.indices.push_back(i);
-    } catch (const trmml::DataError& error) {
-      if (!options.skip_bad) {
-        throw;
-      }
-      log(std::string("left out: ") + error.what());
-    }
-    const bool is_full = static_cast<int64_t>(pixels.size()) == options.batch;
-    if (is_full || i + 1 == end) {
-      batch.end = i + 1;
-      if (!pixels.empty()) {
-        batch.pixels = at::stack(pixels).to(clip.device, clip.dtype);  // [B, 3, S, S]
-      }
-      use(batch);
-      batch = {};
-      pixels.clear();
-      ++batches;
-    }
-    const bool is_enough =
-        options.limit_batches > 0 && batches == options.limit_batches;
-    if ((is_enough || program::stop_flag()) && i + 1 < end) {
-      throw trmml::Interrupted(interrupted);
-    }
-  }
+      },
+      [&](const program::PictureBatch<at::Tensor>& pictures) {
+        Batch batch{pictures.indices, {}, pictures.end};
+        if (!pictures.items.empty()) {
+          batch.pixels =
+              at::stack(pictures.items).to(clip.device, clip.dtype);  // [B, 3, S, S]
+        }
+        use(batch);
+      },
+      [&](int64_t, const trmml::DataError& error) {
+        log(std::string("left out: ") + error.what());
+      },
+      interrupted);
 }
 
 }  // namespace clip_program

@@ -157,6 +157,8 @@ std::string metrics_text(const evaluation::MultilabelMetrics& metrics) {
 RunReport evaluate(Scored& scored, const MetricOptions& options) {
   RunReport report;
   report.files = scored.files;
+  report.dataset = scored.dataset;
+  report.split = scored.split;
   report.average_precision_definition = to_string(options.definition);
   report.torch_version = trmml::torch_version();
   report.trmml_version = TRMML_VERSION;

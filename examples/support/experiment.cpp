@@ -6,6 +6,7 @@
 #include "trmml/data/label_table.hpp"
 #include "trmml/evaluation/multilabel_metrics.hpp"
 #include "trmml/evaluation/pseudo_label_quality.hpp"
+#include "trmml/evaluation/thresholds.hpp"
 #include "trmml/functional/pseudo_label.hpp"
 #include "trmml/functional/similarity.hpp"
 #include "trmml/method/linear_probe.hpp"
@@ -133,6 +134,15 @@ void fill_report(const World& world, const Scores& scores, RunResult& result) {
     report.at_threshold = trmml::evaluation::metrics_at_threshold(p, y, 0.5);
     report.top_k = 3;
     report.at_top_k = trmml::evaluation::metrics_at_top_k(p, y, 3);
+    const at::Tensor held_out = scores.held_out.sigmoid().contiguous();
+    const auto chosen = trmml::evaluation::choose_thresholds(
+        trmml::training::as_matrix(held_out),
+        trmml::training::as_label_matrix(world.held_out.labels));
+    for (size_t c = 0; c < chosen.values.size(); ++c) {
+      report.thresholds.emplace_back(world.names()[c], chosen.values[c]);
+    }
+    report.at_thresholds =
+        trmml::evaluation::metrics_at_thresholds(p, y, chosen.values);
   }
 }
 
@@ -151,7 +161,9 @@ Scores train(
     RunResult& result) {
   const at::Tensor& observed = result.observed;
   at::manual_seed(trmml::derive_seed(options.seed, 0, "initial weights"));
-  result.model = build_method(world, options, switches, observed);
+  result.n_ctx = context_length(options, switches, observed);
+  result.model =
+      build_method(text_side(world, result.n_ctx), options, switches, result.n_ctx);
   trmml::training::Trainer trainer(
       result.model,
       trmml::TrmMlLoss(loss_options(options, switches, observed)),

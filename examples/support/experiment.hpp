@@ -20,6 +20,7 @@ struct RunResult {
   trmml::report::RunReport report;
   double held_out_mAP = 0.0;             ///< of what was chosen
   std::shared_ptr<trmml::Method> model;  ///< null without prompts
+  int64_t n_ctx = 0;                     ///< context tokens of its prompts
   at::Tensor observed;                   ///< labels [n, C] that training saw
   at::Tensor held_out_scores;            ///< [n, C]
   at::Tensor test_scores;                ///< [n, C]

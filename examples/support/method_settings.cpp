@@ -26,40 +26,44 @@ bool is_starved(
          mean_known_positives(observed) < 10;
 }
 
-trmml::ClassnameEmbeddings embeddings_of(const World& world, int64_t n_ctx) {
+}  // namespace
+
+TextSide text_side(const World& world, int64_t n_ctx) {
   trmml::TokenizedClassnames tokens = world.classnames;
   if (static_cast<int64_t>(tokens.initial_words.size()) != n_ctx) {
     tokens.initial_words.clear();
   }
   trmml::clip::TextTransformer text = world.clip->text;
-  return trmml::embed_classnames(text, tokens);
+  return {
+      trmml::embed_classnames(text, tokens),
+      [text](const trmml::Prompts& p) mutable { return text->forward(p); },
+      world.frozen_text};
 }
 
-}  // namespace
-
-std::shared_ptr<trmml::Method> build_method(
-    const World& world,
+int64_t context_length(
     const RunOptions& options,
     const trmml::MethodSwitches& switches,
     const at::Tensor& observed) {
-  const Kind kind = switches.kind;
   const bool is_long =
-      kind == Kind::kTextPixel && !is_starved(options, switches, observed);
-  const int64_t n_ctx = options.n_ctx.value_or(
+      switches.kind == Kind::kTextPixel && !is_starved(options, switches, observed);
+  return options.n_ctx.value_or(
       is_long ? options.defaults.text_n_ctx : options.defaults.n_ctx);
-  const trmml::ClassnameEmbeddings names = embeddings_of(world, n_ctx);
-  const int64_t n_cls = world.frozen_text.size(0);
-  const int64_t embed_dim = world.frozen_text.size(1);
-  const int64_t ctx_dim = names.prefix.size(1);
+}
+
+std::shared_ptr<trmml::Method> build_method(
+    const TextSide& text,
+    const RunOptions& options,
+    const trmml::MethodSwitches& switches,
+    int64_t n_ctx) {
+  const Kind kind = switches.kind;
+  const int64_t n_cls = text.frozen_text.size(0);
+  const int64_t embed_dim = text.frozen_text.size(1);
+  const int64_t ctx_dim = text.names.prefix.size(1);
   const auto prompts = trmml::PromptLearnerOptions(n_cls, ctx_dim)
                            .n_ctx(n_ctx)
                            .class_specific(options.class_specific)
                            .class_position(options.class_position)
-                           .negative_init_std(names.names.std().item<double>());
-  const trmml::TextEncoder encode_text =
-      [text = world.clip->text](const trmml::Prompts& p) mutable {
-        return text->forward(p);
-      };
+                           .negative_init_std(text.names.names.std().item<double>());
   if (kind != Kind::kRegion) {
     const auto matching = kind == Kind::kTextImage ? trmml::TextMatching::kImage
                                                    : trmml::TextMatching::kPixel;
@@ -68,8 +72,8 @@ std::shared_ptr<trmml::Method> build_method(
                    .logit_scale_init(options.logit_scale)
                    .sharpness(options.sharpness),
                prompts,
-               names,
-               encode_text)
+               text.names,
+               text.encode)
         .ptr();
   }
   const auto matcher = trmml::RegionMatcherOptions(n_cls, embed_dim)
@@ -86,9 +90,9 @@ std::shared_ptr<trmml::Method> build_method(
                         .momentum(options.prototype_momentum);
   return trmml::TrmMl(
              trmml::TrmMlOptions(prompts, matcher, bank),
-             names,
-             encode_text,
-             world.frozen_text)
+             text.names,
+             text.encode,
+             text.frozen_text)
       .ptr();
 }
 

@@ -3,9 +3,11 @@
 #include "trmml/method/ablation.hpp"
 #include "trmml/method/method.hpp"
 #include "trmml/method/trm_ml_loss.hpp"
+#include "trmml/modules/prompt_learner.hpp"
 #include "trmml/modules/pseudo_labeler.hpp"
 #include "trmml/training/options.hpp"
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 
@@ -17,13 +19,30 @@
 
 namespace experiment {
 
-/// The method with its initial weights, drawn from the global generator, on the device
-/// of the frozen text features. Not for zero-shot and linear probes.
-std::shared_ptr<trmml::Method> build_method(
-    const World& world,
+/// What a method knows of the texts of its C categories.
+struct TextSide {
+  trmml::ClassnameEmbeddings names;
+  trmml::TextEncoder encode;
+  at::Tensor frozen_text;  ///< [C, D] text features of "a photo of a {name}."
+};
+
+/// That of a CLIP, for `n_ctx` context tokens.
+TextSide text_side(const World& world, int64_t n_ctx);
+
+/// Context tokens of a prompt.
+int64_t context_length(
     const RunOptions& options,
     const trmml::MethodSwitches& switches,
     const at::Tensor& observed);
+
+/// The method with its initial weights, drawn from the global generator, on the device
+/// of the frozen text features. Not for zero-shot and linear probes. `options.n_ctx`
+/// does not count.
+std::shared_ptr<trmml::Method> build_method(
+    const TextSide& text,
+    const RunOptions& options,
+    const trmml::MethodSwitches& switches,
+    int64_t n_ctx);
 
 trmml::training::TrainerOptions trainer_options(
     const RunOptions& options,

@@ -1,11 +1,8 @@
 #include "support/picture_world.hpp"
 
-#include "trmml/clip/preprocess.hpp"
 #include "trmml/core/error.hpp"
 #include "trmml/core/random.hpp"
-#include "trmml/core/torch_version.hpp"
 #include "trmml/data/image_dataset.hpp"
-#include "trmml/data/normalize.hpp"
 #include "trmml/data/transforms.hpp"
 #include "trmml/functional/similarity.hpp"
 #include "trmml/training/encoded_pictures.hpp"
@@ -26,13 +23,13 @@
 
 #include "support/clip_program.hpp"
 #include "support/picture_check.hpp"
+#include "support/picture_tower.hpp"
 #include "support/program.hpp"
 
 namespace experiment {
 
 namespace data = trmml::data;
 namespace fs = std::filesystem;
-using trmml::clip::DenseForm;
 using trmml::clip::ImageFeatures;
 using trmml::training::EncodedPictures;
 using trmml::training::EncodedPicturesOptions;
@@ -148,28 +145,10 @@ dataset_of(const data::Split& split, const PictureOptions& options, bool augment
   if (augmented && options.augmentation != "none") {
     transform = data::TrainTransform(augmentation(options));
   } else {
-    data::TestTransformOptions test;
-    test.side = static_cast<int>(options.resolution);
-    transform = data::TestTransform(test);
+    transform = test_transform(options);
   }
   return std::make_shared<data::ImageDataset>(
       split, split.table.labels, std::move(transform));
-}
-
-trmml::training::ImageEncoder encoder_of(
-    const clip_program::Clip& clip,
-    const PictureOptions& options) {
-  const auto form = options.dense == "plain" ? DenseForm::kPlain : DenseForm::kDualCoOp;
-  return [model = clip.model,
-          device = clip.device,
-          form,
-          pixels = trmml::clip::PreprocessOptions(options.resolution),
-          is_bf16 = options.precision == "bf16"](const at::Tensor& images) mutable {
-    const at::Tensor x = data::normalize(images.to(device), pixels.mean(), pixels.std())
-                             .contiguous(at::MemoryFormat::ChannelsLast);
-    const trmml::CpuAutocastGuard autocast(is_bf16 && device.is_cpu());
-    return model->image_features(x, form);
-  };
 }
 
 // All that features depend on; of a checkpoint, size and time stand for the content.
@@ -352,15 +331,9 @@ World load_world(
   }
   world.test_name = test.name;
 
-  clip_program::Options clip_options;
-  clip_options.clip = options.clip;
-  clip_options.vocab = options.vocab;
-  clip_options.quick_gelu = options.quick_gelu;
-  clip_options.threads = options.threads;
-  clip_options.device = options.device;
-  clip_program::Clip clip = clip_program::load(clip_options);
+  clip_program::Clip clip = clip_program::load(clip_options(options));
   const trmml::clip::Tokenizer tokenizer =
-      clip_program::load_tokenizer(clip_options, clip);
+      clip_program::load_tokenizer(clip_options(options), clip);
   world.clip = clip.model;
   const auto& names = world.all_train.names_for_clip;
   world.classnames = trmml::tokenize_classnames(tokenizer, names, "a photo of a");

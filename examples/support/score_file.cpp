@@ -9,6 +9,8 @@
 
 #include <cstdio>
 
+#include "support/csv_field.hpp"
+
 namespace program {
 
 ScoreFile::ScoreFile(

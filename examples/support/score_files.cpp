@@ -180,6 +180,24 @@ std::vector<std::string> read_names(const std::string& path, int64_t count) {
 
 }  // namespace
 
+void add_options(CLI::App& app, ScoreFiles& files) {
+  const char* const kKinds = ": .csv, .npy or .safetensors";
+  app.add_option("--scores", files.scores, std::string("Scores") + kKinds);
+  app.add_option(
+      "--labels",
+      files.labels,
+      std::string("Labels: -1 absent, 0 unknown, +1 present") + kKinds);
+  app.add_option(
+      "--mask",
+      files.mask,
+      std::string("Entries to leave out: 1 is left out, 0 is counted") + kKinds);
+  app.add_option("--names", files.names, "File with the name of a category a line");
+  app.add_option(
+      "--code",
+      files.code,
+      "How labels are written: hcp (as above), dualcoop, cole, cole-complete, splc");
+}
+
 Scored read_score_files(const ScoreFiles& files) {
   Scored scored;
   NumberTable labels = read_table(files.labels, "labels");

@@ -2,6 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <CLI/CLI.hpp>
+
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,6 +20,8 @@ struct Scored {
   at::Tensor ignore;               ///< bool [N, C], true is left out; or undefined
   std::vector<std::string> names;  ///< [C], unique
   std::vector<std::pair<std::string, std::string>> files;  ///< role and path
+  std::string dataset;                                     ///< where it is known
+  std::string split;  ///< `data::Split::name` where it is known
 };
 
 /// Paths; `mask` and `names` may be empty.
@@ -28,6 +32,8 @@ struct ScoreFiles {
   std::string names;
   std::string code = "hcp";  ///< of the labels: `data::parse_label_code`
 };
+
+void add_options(CLI::App& app, ScoreFiles& files);
 
 /// Reads them: CSV (`data::read_number_table`), NumPy's .npy, or safetensors (the
 /// tensor that has the name of its role, "scores", "labels" or "mask", or the only

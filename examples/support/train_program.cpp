@@ -1,16 +1,12 @@
 #include "support/train_program.hpp"
 
 #include "trmml/core/device.hpp"
-#include "trmml/core/version.hpp"
 #include "trmml/io/atomic_file.hpp"
-#include "trmml/io/module_weights.hpp"
-#include "trmml/io/safetensors.hpp"
 #include "trmml/report/html_report.hpp"
 #include "trmml/report/progress.hpp"
 #include "trmml/report/run_report.hpp"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <filesystem>
 #include <optional>
@@ -21,6 +17,7 @@
 #include "support/picture_world.hpp"
 #include "support/program.hpp"
 #include "support/run_log.hpp"
+#include "support/trained.hpp"
 
 namespace experiment {
 
@@ -43,30 +40,6 @@ struct Options {
 // Text of `config.toml`: every option but those that belong to one call.
 std::string config_of(CLI::App& app) {
   return app.config_to_str(/*default_also=*/true, /*write_description=*/false);
-}
-
-std::string as_json(const std::vector<std::string>& texts) {
-  return nlohmann::json(texts).dump(
-      -1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
-void write_best(
-    const fs::path& path,
-    const Options& options,
-    const World& world,
-    const RunResult& result,
-    const std::string& config) {
-  trmml::io::write_safetensors(
-      path,
-      trmml::io::module_tensors(result.model->as_module()),
-      {{"format", "trmml.method.1"},
-       {"method", options.run.method},
-       {"dataset", world.dataset},
-       {"classnames", as_json(world.names())},
-       {"names_for_clip", as_json(world.all_train.names_for_clip)},
-       {"mask_digest", result.report.mask_digest},
-       {"config", config},
-       {"trmml_version", TRMML_VERSION}});
 }
 
 void train(CLI::App& app, Options& options, const TrainProgram& program) {
@@ -134,7 +107,7 @@ void train(CLI::App& app, Options& options, const TrainProgram& program) {
   auto page = trmml::report::html_report(result.report);
   if (result.model) {
     page.add_section("Pictures").add_panels(panels(world, result, 8));
-    write_best(out / "best.safetensors", options, world, result, config);
+    write_trained(out / "best.safetensors", world, options.run, result, config);
   }
   page.write(out / "report.html");
   say(fmt::format(

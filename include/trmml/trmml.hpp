@@ -37,6 +37,7 @@
 #include "trmml/evaluation/calibration.hpp"
 #include "trmml/evaluation/multilabel_metrics.hpp"
 #include "trmml/evaluation/pseudo_label_quality.hpp"
+#include "trmml/evaluation/thresholds.hpp"
 #include "trmml/io/atomic_file.hpp"
 #include "trmml/io/module_weights.hpp"
 #include "trmml/io/npy.hpp"

@@ -160,6 +160,10 @@ Json report_json(const RunReport& report) {
   json["OF1"] = number(report.at_threshold.OF1);
   json["threshold"] = number(report.threshold);
   json["at_threshold"] = metrics_json(report.at_threshold);
+  if (!report.thresholds.empty()) {
+    json["thresholds"] = named_numbers(report.thresholds);
+    json["at_thresholds"] = metrics_json(report.at_thresholds);
+  }
   if (report.top_k > 0) {
     json["top_k"] = report.top_k;
     json["at_top_k"] = metrics_json(report.at_top_k);

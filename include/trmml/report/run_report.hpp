@@ -61,7 +61,10 @@ struct RunReport {
 
   double threshold = 0.5;                      ///< on probabilities
   evaluation::MultilabelMetrics at_threshold;  ///< written as CF1, OF1 and in full
-  std::int64_t top_k = 0;                      ///< 0: not evaluated
+  /// By category, in order: chosen on held-out pictures (`choose_thresholds`).
+  std::vector<std::pair<std::string, double>> thresholds;
+  evaluation::MultilabelMetrics at_thresholds;  ///< of these, where there are some
+  std::int64_t top_k = 0;                       ///< 0: not evaluated
   evaluation::MultilabelMetrics at_top_k;
   std::optional<evaluation::Calibration> calibration;
   std::vector<CategoryRecord> categories;
