@@ -7,7 +7,8 @@
 // RN101 is the network as it is published: channels first, convolution, BatchNorm and
 // ReLU one after the other, and an attention pool of all queries, as prompt tuners run
 // it for their dense map. "plain_module_ratio" compares with our plain `ModifiedResNet`
-// instead. The peer of ViT is our plain `VisionTransformer`.
+// instead. The peer of ViT runs all blocks in full, the global features with them, and
+// the value path of the last block besides.
 
 #include "trmml/clip/frozen_image_tower.hpp"
 
@@ -102,6 +103,15 @@ at::Tensor published(ModifiedResNetImpl& tower, const at::Tensor& images) {
   return published_pool(*tower.attnpool, x, tower.options.heads());
 }
 
+void published(VisionTransformerImpl& tower, const at::Tensor& images) {
+  at::Tensor x = tower.trunk(images);
+  auto& last = tower.transformer->last();
+  const at::Tensor values = last.attn->values_only(last.ln_1(x));
+  at::matmul(tower.ln_post(values).slice(1, 1), tower.proj);
+  x = last.forward(x, {});  // the global features, which nobody reads
+  at::matmul(tower.ln_post(x.select(1, 0)), tower.proj);
+}
+
 void randomise(torch::nn::Module& module) {
   for (const auto& buffer : module.named_buffers()) {
     if (buffer.key().find("running") != std::string::npos) {
@@ -109,12 +119,6 @@ void randomise(torch::nn::Module& module) {
     }
   }
   freeze(module);
-}
-
-ClipModel model_of(ClipModelOptions options) {
-  ClipModel model(options.text(options.text().layers(1).vocab_size(8)));
-  randomise(*model);
-  return model;
 }
 
 double plain_seconds(ClipModelImpl& model, const at::Tensor& images, int runs) {
@@ -126,55 +130,64 @@ double plain_seconds(ClipModelImpl& model, const at::Tensor& images, int runs) {
   return benchmark::median(times);
 }
 
+struct Case {
+  std::string name;
+  ClipModelOptions model;
+  int64_t side;
+  at::ScalarType dtype;
+};
+
+void compare(const Case& c, const benchmark::Options& options) {
+  if (!options.only.empty() && options.only != c.name) {
+    return;
+  }
+  constexpr int64_t kBatch = 2;
+  constexpr auto kForm = DenseForm::kDualCoOp;
+  // The text tower is not used: a small one.
+  ClipModel model(ClipModelOptions(
+      c.model.image(), TextTransformerOptions(512).layers(1).vocab_size(8)));
+  randomise(*model);
+  const FrozenImageTower tower(*model, c.dtype);
+  const at::Tensor images = at::randn({kBatch, 3, c.side, c.side});
+  const auto ours = [&] { tower.regions(images, kForm); };
+  const auto peer = [&] {
+    if (model->visual_resnet) {
+      published(*model->visual_resnet, images);
+    } else {
+      published(*model->visual_transformer, images);
+    }
+  };
+  const double flops = model->visual_resnet
+                           ? flops_of(model->visual_resnet->options, c.side)
+                           : flops_of(model->visual_transformer->options, c.side);
+  ours();
+  const double own = benchmark::seconds(ours);
+  const double plain = plain_seconds(*model, images, 3);
+  benchmark::run(
+      {c.name,
+       ours,
+       peer,
+       "as published, channels first, fp32, in C++",
+       kBatch * flops,
+       benchmark::measured_peak(c.dtype),
+       {{"batch", kBatch}, {"plain_module_ratio", plain / own}}},
+      options);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const benchmark::Options options = benchmark::parse(argc, argv);
   const c10::NoGradGuard no_grad;
-  const double peak = benchmark::measured_peak(at::kFloat);
-  const auto form = DenseForm::kDualCoOp;
-  constexpr int64_t kBatch = 2;
-  {
-    ClipModel model = model_of(ClipModelOptions::rn101());
-    const at::Tensor images = at::randn({kBatch, 3, 448, 448});
-    const double flops = kBatch * flops_of(model->visual_resnet->options, 448);
-    const auto peer = [&] { published(*model->visual_resnet, images); };
-    const std::string peer_is = "RN101 as published, channels first, fp32";
-    for (const auto dtype : {at::kFloat, at::kBFloat16}) {
-      const bool is_bf16 = dtype == at::kBFloat16;
-      const std::string name =
-          is_bf16 ? "image_tower_rn101_bf16" : "image_tower_rn101_fp32";
-      if (!options.only.empty() && options.only != name) {
-        continue;
-      }
-      const FrozenImageTower tower(*model, dtype);
-      const double plain = plain_seconds(*model, images, 3);
-      const auto ours = [&] { tower.regions(images, form); };
-      ours();
-      const double own = benchmark::seconds(ours);
-      benchmark::run(
-          {name,
-           ours,
-           peer,
-           peer_is,
-           flops,
-           is_bf16 ? benchmark::measured_peak(dtype) : peak,
-           {{"plain_module_ratio", plain / own}}},
-          options);
-    }
-  }
-  if (options.only.empty() || options.only == "image_tower_vit_b16") {
-    ClipModel model = model_of(ClipModelOptions::vit_b_16());
-    const at::Tensor images = at::randn({kBatch, 3, 224, 224});
-    const FrozenImageTower tower(*model);
-    benchmark::run(
-        {"image_tower_vit_b16",
-         [&] { tower.regions(images, form); },
-         [&] { model->image_features(images, form); },
-         "our plain VisionTransformer, fp32",
-         kBatch * flops_of(model->visual_transformer->options, 224),
-         peak},
-        options);
+  const auto rn101 = ClipModelOptions::rn101();
+  const auto vit = ClipModelOptions::vit_b_16();
+  const std::vector<Case> cases = {
+      {"image_tower_rn101_fp32", rn101, 448, at::kFloat},
+      {"image_tower_rn101_bf16", rn101, 448, at::kBFloat16},
+      {"image_tower_vit_b16", vit, 224, at::kFloat},
+      {"image_tower_vit_b16_bf16", vit, 224, at::kBFloat16}};
+  for (const Case& c : cases) {
+    compare(c, options);
   }
   return 0;
 }
