@@ -1,8 +1,10 @@
 #include "support/picture_tower.hpp"
 
+#include "trmml/clip/frozen_image_tower.hpp"
 #include "trmml/clip/preprocess.hpp"
-#include "trmml/core/torch_version.hpp"
 #include "trmml/data/normalize.hpp"
+
+#include <memory>
 
 namespace experiment {
 
@@ -26,17 +28,17 @@ trmml::training::ImageEncoder encoder_of(
     const clip_program::Clip& clip,
     const PictureOptions& options) {
   using trmml::clip::DenseForm;
+  using trmml::clip::FrozenImageTower;
   const auto form = options.dense == "plain" ? DenseForm::kPlain : DenseForm::kDualCoOp;
-  return [model = clip.model,
+  const auto dtype = options.precision == "bf16" ? at::kBFloat16 : at::kFloat;
+  trmml::clip::ClipModel model = clip.model;
+  return [tower = std::make_shared<const FrozenImageTower>(*model, dtype),
           device = clip.device,
           form,
-          pixels = trmml::clip::PreprocessOptions(options.resolution),
-          is_bf16 = options.precision == "bf16"](const at::Tensor& images) mutable {
-    const at::Tensor x =
-        trmml::data::normalize(images.to(device), pixels.mean(), pixels.std())
-            .contiguous(at::MemoryFormat::ChannelsLast);
-    const trmml::CpuAutocastGuard autocast(is_bf16 && device.is_cpu());
-    return model->image_features(x, form);
+          pixels = trmml::clip::PreprocessOptions(options.resolution)](
+             const at::Tensor& images) {
+    return tower->features(
+        trmml::data::normalize(images.to(device), pixels.mean(), pixels.std()), form);
   };
 }
 

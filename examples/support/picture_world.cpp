@@ -20,6 +20,7 @@
 #include <cmath>
 #include <filesystem>
 #include <memory>
+#include <utility>
 
 #include "support/clip_program.hpp"
 #include "support/picture_check.hpp"
@@ -192,14 +193,17 @@ class Loading {
       const PictureOptions& options,
       const WorldCallbacks& callbacks,
       const clip_program::Clip& clip)
-      : options_(options), callbacks_(callbacks), clip_(clip) {}
+      : options_(options),
+        callbacks_(callbacks),
+        clip_(clip),
+        encoder_(encoder_of(clip, options)) {}
 
   Part part(const data::Split& split, const std::string& name, bool is_training) const {
     const auto plain = dataset_of(split, options_, false);
     const auto source = std::make_shared<EncodedPictures>(
         is_training ? dataset_of(split, options_, true) : plain,
         plain,
-        encoder_of(clip_, options_),
+        encoder_,
         EncodedPicturesOptions()
             .workers(options_.workers)
             .batch_size(options_.encode_batch)
@@ -263,6 +267,7 @@ class Loading {
   const PictureOptions& options_;
   const WorldCallbacks& callbacks_;
   const clip_program::Clip& clip_;
+  trmml::training::ImageEncoder encoder_;
 };
 
 void tell_expectations(

@@ -5,6 +5,7 @@
 
 #include <torch/arg.h>
 #include <torch/nn/cloneable.h>
+#include <torch/nn/functional/linear.h>
 #include <torch/nn/init.h>
 #include <torch/nn/modules/batchnorm.h>
 #include <torch/nn/modules/container/modulelist.h>
@@ -99,6 +100,8 @@ class BottleneckImpl : public torch::nn::Cloneable<BottleneckImpl> {
   void pretty_print(std::ostream& stream) const override;
 
   torch::Tensor forward(const torch::Tensor& x);
+
+  int64_t stride() const { return stride_; }
 
   torch::nn::Conv2d conv1{nullptr}, conv2{nullptr}, conv3{nullptr};
   torch::nn::BatchNorm2d bn1{nullptr}, bn2{nullptr}, bn3{nullptr};
@@ -214,6 +217,46 @@ plain_conv(int64_t in, int64_t out, int64_t kernel, int64_t stride = 1) {
                                .bias(false));
 }
 
+/// The tensors of an attention pool.
+struct PoolWeights {
+  torch::Tensor positions;      ///< [G * G + 1, w]
+  torch::Tensor q, q_bias;      ///< [w, w], [w]
+  torch::Tensor k, k_bias;      ///< [w, w], [w]
+  torch::Tensor v, v_bias;      ///< [w, w], [w]
+  torch::Tensor out, out_bias;  ///< [D, w], [D]
+};
+
+/// The attention pool (see `AttentionPoolImpl`): [B, w, h, w'] -> [B, D].
+inline torch::Tensor
+attend_to_cells(const torch::Tensor& map, const PoolWeights& pool, int64_t heads) {
+  using torch::nn::functional::linear;
+  const int64_t images = map.size(0);
+  const int64_t width = map.size(1);
+  const int64_t d = width / heads;
+  torch::Tensor x = cells_of(map);  // [B, R, w]
+  x = torch::cat({x.mean(1, /*keepdim=*/true), x}, 1) +
+      resize_positions(pool.positions, map.size(2), map.size(3));  // [B, R+1, w]
+  const torch::Tensor q =
+      linear(x.select(1, 0), pool.q, pool.q_bias).view({images, heads, d});
+  // <q, W_k x + b_k> = <W_k' q, x> + <q, b_k>, head by head. (The softmax cancels the
+  // second term; with it k_bias has a gradient, a zero one, like everyone.)
+  const torch::Tensor q_heads = q.transpose(0, 1);  // [heads, B, d]
+  const torch::Tensor to_x =
+      torch::bmm(q_heads, pool.k.view({heads, d, width})).transpose(0, 1);
+  const torch::Tensor offset = (q * pool.k_bias.view({heads, d})).sum(-1, true);
+  const torch::Tensor scores = torch::bmm(to_x, x.transpose(1, 2)) + offset;
+  const torch::Tensor weights = torch::softmax(
+      scores / std::sqrt(static_cast<double>(d)), -1);  // [B, heads, R+1]
+  // sum_i a_i (W_v x_i + b_v) = W_v (sum_i a_i x_i) + b_v
+  const torch::Tensor mean = torch::bmm(weights, x).transpose(0, 1);  // [heads, B, w]
+  const torch::Tensor values =
+      torch::bmm(mean, pool.v.view({heads, d, width}).transpose(1, 2));
+  return linear(
+      values.transpose(0, 1).reshape({images, width}) + pool.v_bias,
+      pool.out,
+      pool.out_bias);
+}
+
 inline torch::nn::ModuleList
 bottlenecks(int64_t in, int64_t width, int64_t depth, int64_t stride) {
   torch::nn::ModuleList stage;
@@ -309,26 +352,18 @@ inline void AttentionPoolImpl::pretty_print(std::ostream& stream) const {
 }
 
 inline torch::Tensor AttentionPoolImpl::forward(const torch::Tensor& map) {
-  const int64_t images = map.size(0);
-  const int64_t d = width_ / heads_;
-  torch::Tensor x = detail::cells_of(map);  // [B, R, w]
-  x = torch::cat({x.mean(1, /*keepdim=*/true), x}, 1) +
-      resize_positions(positional_embedding, map.size(2), map.size(3));  // [B, R+1, w]
-  const torch::Tensor q = q_proj(x.select(1, 0)).view({images, heads_, d});
-  // <q, W_k x + b_k> = <W_k' q, x> + <q, b_k>, head by head. (The softmax cancels the
-  // second term; with it k_proj.bias has a gradient, a zero one, like everyone.)
-  const torch::Tensor q_heads = q.transpose(0, 1);  // [heads, B, d]
-  const torch::Tensor to_x =
-      torch::bmm(q_heads, k_proj->weight.view({heads_, d, width_})).transpose(0, 1);
-  const torch::Tensor offset = (q * k_proj->bias.view({heads_, d})).sum(-1, true);
-  const torch::Tensor scores = torch::bmm(to_x, x.transpose(1, 2)) + offset;
-  const torch::Tensor weights = torch::softmax(
-      scores / std::sqrt(static_cast<double>(d)), -1);  // [B, heads, R+1]
-  // sum_i a_i (W_v x_i + b_v) = W_v (sum_i a_i x_i) + b_v
-  const torch::Tensor mean = torch::bmm(weights, x).transpose(0, 1);  // [heads, B, w]
-  const torch::Tensor values =
-      torch::bmm(mean, v_proj->weight.view({heads_, d, width_}).transpose(1, 2));
-  return c_proj(values.transpose(0, 1).reshape({images, width_}) + v_proj->bias);
+  return detail::attend_to_cells(
+      map,
+      {positional_embedding,
+       q_proj->weight,
+       q_proj->bias,
+       k_proj->weight,
+       k_proj->bias,
+       v_proj->weight,
+       v_proj->bias,
+       c_proj->weight,
+       c_proj->bias},
+      heads_);
 }
 
 inline torch::Tensor AttentionPoolImpl::dense(

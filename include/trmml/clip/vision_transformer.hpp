@@ -15,6 +15,7 @@
 #include <cmath>
 #include <cstdint>
 #include <ostream>
+#include <string_view>
 
 namespace trmml::clip {
 
@@ -136,6 +137,25 @@ TORCH_MODULE(VisionTransformer);
 // ---------------------------------------------------------------------------------
 // Bodies
 
+namespace detail {
+
+/// Pictures whose sides are multiples of `patch` pixels.
+inline void
+check_patches(const torch::Tensor& images, int64_t patch, std::string_view where) {
+  check_images(images, patch, where);
+  TORCH_CHECK_VALUE(
+      images.size(2) % patch == 0 && images.size(3) % patch == 0,
+      where,
+      ": expected images of a multiple of ",
+      patch,
+      " pixels a side, got ",
+      images.size(2),
+      " x ",
+      images.size(3));
+}
+
+}  // namespace detail
+
 inline void VisionTransformerImpl::reset() {
   const int64_t width = options.width();
   const int64_t grid = options.input_resolution() / options.patch_size();
@@ -177,17 +197,7 @@ inline void VisionTransformerImpl::pretty_print(std::ostream& stream) const {
 
 inline torch::Tensor VisionTransformerImpl::trunk(const torch::Tensor& images) {
   constexpr auto kWhere = "VisionTransformer::forward";
-  const int64_t patch = options.patch_size();
-  detail::check_images(images, patch, kWhere);
-  TORCH_CHECK_VALUE(
-      images.size(2) % patch == 0 && images.size(3) % patch == 0,
-      kWhere,
-      ": expected images of a multiple of ",
-      patch,
-      " pixels a side, got ",
-      images.size(2),
-      " x ",
-      images.size(3));
+  detail::check_patches(images, options.patch_size(), kWhere);
   const torch::Tensor map = conv1(images);  // [B, w, h, w']
   const torch::Tensor first =
       class_embedding.expand({images.size(0), 1, options.width()});

@@ -37,6 +37,16 @@ inline std::string blas_name() {
   return is_openblas ? "OpenBLAS" : "the system's";
 }
 
+/// True when this CPU multiplies bfloat16 in hardware (AVX-512 BF16 or AMX). Without it
+/// bfloat16 works and is slow.
+inline bool cpu_has_bf16() {
+#if defined(__x86_64__) && defined(__GNUC__)
+  return __builtin_cpu_supports("avx512bf16") != 0;
+#else
+  return false;
+#endif
+}
+
 /// One line for the start of a program: LibTorch's version, threads, and BLAS.
 inline std::string describe_backend() {
   const int threads = at::get_num_threads();
