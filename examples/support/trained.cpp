@@ -19,6 +19,7 @@
 #include <sstream>
 
 #include "support/method_settings.hpp"
+#include "support/program.hpp"
 
 namespace experiment {
 

@@ -25,7 +25,7 @@ done
   done
 } >labels.csv
 
-options=(--data labels.csv --test-data labels.csv --dataset csv --values 1/0
+options=(--data labels.csv --test-data labels.csv --dataset csv --values cole-complete
   --clip "$data/scenes_clip.safetensors" --vocab "$data/scenes_merges.txt" --resolution 64
   --known-label-proportion 0.6 --held-out 0.25 --views 3 --workers 1
   --epochs 40 --batch-size 4 --patience 0 --checkpoint-every 1 --logit-scale 20 --threads 1)
