@@ -2,6 +2,7 @@
 
 #include "trmml/data/image.hpp"
 #include "trmml/data/transforms.hpp"
+#include "trmml/training/encoded_pictures.hpp"
 
 #include <CLI/CLI.hpp>
 

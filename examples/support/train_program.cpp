@@ -10,6 +10,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <sstream>
 
 #include "support/data_set.hpp"
 #include "support/experiment.hpp"
@@ -37,9 +38,18 @@ struct Options {
   bool print_config = false;
 };
 
-// Text of `config.toml`: every option but those that belong to one call.
+// Text of `config.toml`: every option but those that belong to one call and those that
+// are not set, which would count as given when it is read.
 std::string config_of(CLI::App& app) {
-  return app.config_to_str(/*default_also=*/true, /*write_description=*/false);
+  std::istringstream all(
+      app.config_to_str(/*default_also=*/true, /*write_description=*/false));
+  std::string set;
+  for (std::string line; std::getline(all, line);) {
+    if (!line.ends_with("=\"\"")) {
+      set += line + '\n';
+    }
+  }
+  return set;
 }
 
 void train(CLI::App& app, Options& options, const TrainProgram& program) {
