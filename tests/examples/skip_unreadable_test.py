@@ -44,11 +44,6 @@ report = json.loads(pathlib.Path("skip/report.json").read_text())
 check("test.csv, 1 of 6 pictures unreadable and left out" in json.dumps(report),
       f"the report says so: {report}")
 
-# The written options are those of the run, and can be read again.
-again = ["--config", "skip/config.toml", "--print-config"]
-printed, _ = run(0, TRAIN_CSV, *again)
-check(printed == pathlib.Path("skip/config.toml").read_text(), f"config: {printed}")
-
 for row in range(12, 18):
     pathlib.Path(f"csv/street/{row}.jpg").write_bytes(b"GIF89a")
 refused(3, "test.csv: none of its pictures can be read", *skip, "--out", "none")
