@@ -1,9 +1,9 @@
 #include "support/picture_world.hpp"
 
-#include "trmml/clip/frozen_image_tower.hpp"
 #include "trmml/clip/preprocess.hpp"
 #include "trmml/core/error.hpp"
 #include "trmml/core/random.hpp"
+#include "trmml/core/torch_version.hpp"
 #include "trmml/data/image_dataset.hpp"
 #include "trmml/data/normalize.hpp"
 #include "trmml/data/transforms.hpp"
@@ -23,7 +23,6 @@
 #include <cmath>
 #include <filesystem>
 #include <memory>
-#include <utility>
 
 #include "support/clip_program.hpp"
 #include "support/program.hpp"
@@ -152,23 +151,19 @@ dataset_of(const data::Split& split, const PictureOptions& options, bool augment
       split, split.table.labels, std::move(transform));
 }
 
-using Tower = std::shared_ptr<const trmml::clip::FrozenImageTower>;
-
-Tower tower_of(const clip_program::Clip& clip, const PictureOptions& options) {
-  const auto dtype = options.precision == "bf16" ? at::kBFloat16 : at::kFloat;
-  return std::make_shared<trmml::clip::FrozenImageTower>(*clip.model, dtype);
-}
-
-trmml::training::ImageEncoder
-encoder_of(Tower tower, const clip_program::Clip& clip, const PictureOptions& options) {
+trmml::training::ImageEncoder encoder_of(
+    const clip_program::Clip& clip,
+    const PictureOptions& options) {
   const auto form = options.dense == "plain" ? DenseForm::kPlain : DenseForm::kDualCoOp;
-  return [tower = std::move(tower),
+  return [model = clip.model,
           device = clip.device,
           form,
-          pixels = trmml::clip::PreprocessOptions(options.resolution)](
-             const at::Tensor& images) {
-    return tower->features(
-        data::normalize(images.to(device), pixels.mean(), pixels.std()), form);
+          pixels = trmml::clip::PreprocessOptions(options.resolution),
+          is_bf16 = options.precision == "bf16"](const at::Tensor& images) mutable {
+    const at::Tensor x = data::normalize(images.to(device), pixels.mean(), pixels.std())
+                             .contiguous(at::MemoryFormat::ChannelsLast);
+    const trmml::CpuAutocastGuard autocast(is_bf16 && device.is_cpu());
+    return model->image_features(x, form);
   };
 }
 
@@ -213,17 +208,14 @@ class Loading {
       const PictureOptions& options,
       const WorldCallbacks& callbacks,
       const clip_program::Clip& clip)
-      : options_(options),
-        callbacks_(callbacks),
-        clip_(clip),
-        tower_(tower_of(clip, options)) {}
+      : options_(options), callbacks_(callbacks), clip_(clip) {}
 
   Part part(const data::Split& split, const std::string& name, bool is_training) const {
     const auto plain = dataset_of(split, options_, false);
     const auto source = std::make_shared<EncodedPictures>(
         is_training ? dataset_of(split, options_, true) : plain,
         plain,
-        encoder_of(tower_, clip_, options_),
+        encoder_of(clip_, options_),
         EncodedPicturesOptions()
             .workers(options_.workers)
             .batch_size(options_.encode_batch)
@@ -287,7 +279,6 @@ class Loading {
   const PictureOptions& options_;
   const WorldCallbacks& callbacks_;
   const clip_program::Clip& clip_;
-  Tower tower_;
 };
 
 void tell_expectations(
@@ -297,8 +288,7 @@ void tell_expectations(
     const PictureOptions& options,
     const WorldCallbacks& callbacks) {
   const auto plain = dataset_of(*parts.front(), options, false);
-  EncodedPictures source(
-      plain, plain, encoder_of(tower_of(clip, options), clip, options));
+  EncodedPictures source(plain, plain, encoder_of(clip, options));
   source.test_views(0, 1);  // the first picture pays for starting
   const auto begin = std::chrono::steady_clock::now();
   const ImageFeatures sample = source.test_views(0, 1);
