@@ -43,7 +43,7 @@ void method_step(const benchmark::Options& options) {
   constexpr int64_t kClasses = 80;
   constexpr int64_t kRegions = 196;
   constexpr int64_t kBatch = 64;
-  clip::TextTransformer tower(clip::TextTransformerOptions(kWidth));
+  clip::TextTransformer tower{clip::TextTransformerOptions(kWidth)};
   clip::freeze(*tower);
   const at::Tensor text = at::randn({2, kClasses, kWidth}).requires_grad_();
   const at::Tensor frozen_text =

@@ -14,7 +14,6 @@
 // vocabulary is looked for beside the checkpoint, then in the cache
 // (docs/tokenizer.md).
 
-#include "trmml/clip/frozen_image_tower.hpp"
 #include "trmml/functional/similarity.hpp"
 #include "trmml/report/progress.hpp"
 
@@ -60,7 +59,6 @@ void zero_shot(const Options& options) {
   const std::vector<std::string> names = clip_program::read_lines(options.names);
   const std::vector<std::string> paths = clip_program::list_images(options.clip);
   clip_program::Clip clip = clip_program::load(options.clip);
-  const trmml::clip::FrozenImageTower tower(*clip.model);
   const at::Tensor text =
       clip_program::ensemble_features(clip, options.clip, names, prompts);  // [C, D]
   const float scale = clip.model->logit_scale.to(at::kFloat).exp().item<float>();
@@ -71,7 +69,7 @@ void zero_shot(const Options& options) {
   const auto use = [&](const clip_program::Batch& batch) {
     if (!batch.indices.empty()) {
       const at::Tensor image =
-          tower.global(batch.pixels).to(at::kCPU, at::kFloat);  // [B, D]
+          clip.model->encode_image(batch.pixels).to(at::kCPU, at::kFloat);  // [B, D]
       at::Tensor scores =
           trmml::functional::l2_normalise(image).matmul(text.t());  // [B, C]
       if (options.score == "probability") {

@@ -90,7 +90,6 @@ void Encoding::run() {
 }
 
 void Encoding::images() {
-  tower_.emplace(*clip_.model);
   for_each_batch(
       options_.clip,
       clip_,
@@ -123,11 +122,11 @@ void Encoding::texts() {
 void Encoding::append(const Batch& batch) {
   std::map<std::string, at::Tensor> rows;
   if (!batch.indices.empty() && options_.dense.empty()) {
-    rows["features"] = tower_->global(batch.pixels);
+    rows["features"] = clip_.model->encode_image(batch.pixels);
   } else if (!batch.indices.empty()) {
     const auto form =
         options_.dense == "plain" ? DenseForm::kPlain : DenseForm::kDualCoOp;
-    const auto features = tower_->features(batch.pixels, form);
+    const auto features = clip_.model->image_features(batch.pixels, form);
     rows["features"] = features.global;
     rows["regions"] = features.regions;
   }

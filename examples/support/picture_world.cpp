@@ -2,6 +2,7 @@
 
 #include "trmml/core/error.hpp"
 #include "trmml/core/random.hpp"
+#include "trmml/core/version.hpp"
 #include "trmml/data/image_dataset.hpp"
 #include "trmml/data/transforms.hpp"
 #include "trmml/functional/similarity.hpp"
@@ -165,8 +166,10 @@ std::string key_of(
   const fs::path weights = fs::absolute(options.clip);
   const bool is_folder = fs::is_directory(weights);
   std::string key = fmt::format(
-      "clip: {}, {} bytes, changed {}\n{}\ndense: {}\nresolution: {}\nprecision: {}\n"
+      "trmml {}\nclip: {}, {} bytes, changed {}\n{}\ndense: {}\nresolution: "
+      "{}\nprecision: {}\n"
       "split: {}\npictures: {}, digest {:016x}, below {}\n",
+      TRMML_VERSION,
       weights.string(),
       is_folder ? 0 : fs::file_size(weights),
       fs::last_write_time(weights).time_since_epoch().count(),
