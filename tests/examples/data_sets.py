@@ -57,7 +57,7 @@ SETS = {
     "coco-json": own(".json", "coco-json/train.json", "coco-json/test.json"),
     "csv": own(".csv", "csv/train.csv", "csv/test.csv"),
     "csv columns": own(
-        "columns", "csv/columns-train.csv", "csv/columns-test.csv", "--values", "1/0"),
+        "columns", "csv/columns-train.csv", "csv/columns-test.csv", "--values", "cole-complete"),
     "folder": own("", "folder/train", "folder/test"),
 }
 NAMES = ["person", "dog", "cat", "chair"]

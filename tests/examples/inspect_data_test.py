@@ -269,7 +269,7 @@ def check_usage():
     foreign = [("coco2014", "--difficult", "present"), ("voc2007", "--images", "all"),
                ("vg256", "--label-lists", "x"), ("cub", "--list", "recrawled"),
                ("folder", "--check-pictures"), ("csv", "--synonyms"),
-               ("coco-json", "--values", "1/0"), ("nus-wide", "--test-data", "x"),
+               ("coco-json", "--values", "cole-complete"), ("nus-wide", "--test-data", "x"),
                ("vg200", "--min-certainty", "2"), ("voc2012", "--separator", "|")]
     for key, *option in foreign:
         refused(2, f"{option[0]}: {key.split()[0]} does not have it", INSPECT,
