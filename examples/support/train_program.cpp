@@ -101,10 +101,7 @@ void train(CLI::App& app, Options& options, const TrainProgram& program) {
   callbacks.step_end = [&](int64_t step, int64_t total) {
     if (!progress) {
       progress.emplace(
-          "training",
-          total,
-          stderr,
-          trmml::report::ProgressOptions{.initial = step - 1});
+          "training", total, stderr, trmml::report::ProgressOptions{.initial = step});
     }
     progress->update(step);
   };
