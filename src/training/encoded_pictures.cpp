@@ -93,12 +93,16 @@ EncodedPictures::Pictures EncodedPictures::start(const Request& request, int64_t
         std::launch::async,
         [index = std::move(index), dataset, epoch, seed = options_.seed()] {
           const c10::NoGradGuard no_grad;  // gradient mode belongs to a thread
-          std::vector<at::Tensor> images;
-          for (const int64_t i : index) {
-            at::Generator augmentation = data::augmentation_generator(seed, epoch, i);
-            images.push_back(dataset->get(i, augmentation).image);
+          Piece piece;
+          try {
+            for (const int64_t i : index) {
+              at::Generator augmentation = data::augmentation_generator(seed, epoch, i);
+              piece.images.push_back(dataset->get(i, augmentation).image);
+            }
+          } catch (...) {
+            piece.error = std::current_exception();
           }
-          return images;
+          return piece;
         }));
   }
   return pieces;
@@ -119,8 +123,12 @@ clip::ImageFeatures EncodedPictures::encode(const Request& request) {
   std::vector<at::Tensor> regions;
   for (int64_t first = 0; first < n; first += options_.batch_size()) {
     std::vector<at::Tensor> images;
-    for (auto& piece : pieces) {
-      for (at::Tensor& image : piece.get()) {
+    for (auto& reading : pieces) {
+      Piece piece = reading.get();
+      if (piece.error) {
+        std::rethrow_exception(std::exchange(piece.error, nullptr));
+      }
+      for (at::Tensor& image : piece.images) {
         images.push_back(std::move(image));
       }
     }

@@ -6,6 +6,7 @@
 #include <torch/arg.h>
 
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <future>
 #include <memory>
@@ -63,8 +64,15 @@ class EncodedPictures : public FeatureSource {
     int64_t epoch = -1;
     bool operator==(const Request&) const = default;
   };
-  // The pictures [3, S, S] of one batch of the encoder, in pieces that are being read.
-  using Pictures = std::vector<std::future<std::vector<at::Tensor>>>;
+  // Some pictures [3, S, S], or what was thrown instead of them. A future would carry
+  // exceptions, too, but lets go of them in the worker after the reader has them, which
+  // the thread sanitizer cannot see to be safe (see `detail::EpochSource`).
+  struct Piece {
+    std::vector<at::Tensor> images;
+    std::exception_ptr error;
+  };
+  // Those of one batch of the encoder, in pieces that are being read.
+  using Pictures = std::vector<std::future<Piece>>;
 
   Pictures start(const Request& request, int64_t first) const;
   clip::ImageFeatures encode(const Request& request);
