@@ -33,11 +33,13 @@ expect 2 "train_scenes: --absent-weight: expected --single-positive or --unknown
   train_scenes --absent-weight 0.5
 expect 2 "train_scenes: --positives-per-image: expected --single-positive $effect" \
   train_scenes --positives-per-image 3
-expect 2 "train_scenes: --policy, ...: expected a method with pseudo-labels, got region $effect" \
+expect 2 "train_scenes: --policy: expected a method with pseudo-labels, got region $effect" \
   train_scenes --method region --policy relations
-expect 2 "train_scenes: ..., --evidence-...: expected a method with pseudo-labels, got text-pixel $effect" \
+expect 2 "train_scenes: --evidence-visual: expected a method with pseudo-labels from regions, got text-pixel $effect" \
   train_scenes --method text-pixel --evidence-visual 0.5
-expect 2 "train_scenes: --epochs, --prompt-learning-rate: expected a method with prompts, got linear $effect" \
+expect 2 "train_scenes: --heads: expected a method with regions, got text-pixel $effect" \
+  train_scenes --method text-pixel --heads 2
+expect 2 "train_scenes: --epochs: expected a method with prompts, got linear $effect" \
   train_scenes --method linear --epochs 3
 expect 2 "--policy: expected one of relations, relations-soft, got none" train_scenes --policy none
 expect 2 "--epochs: expected 1 or more, got 0" train_scenes --epochs 0
