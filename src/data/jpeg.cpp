@@ -1,5 +1,5 @@
 // JPEG through libjpeg-turbo (or another library of libjpeg's interface). In a build
-// without one this file is empty and stb_image.cpp reads JPEG too.
+// without one this file is empty and stb_jpeg.cpp reads JPEG.
 #ifdef TRMML_HAVE_LIBJPEG
 
 #  include <fmt/format.h>
