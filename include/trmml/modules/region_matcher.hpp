@@ -1,6 +1,7 @@
 #pragma once
 
 #include "trmml/core/check.hpp"
+#include "trmml/core/recompute.hpp"
 #include "trmml/functional/region_matching.hpp"
 #include "trmml/functional/similarity.hpp"
 
@@ -13,6 +14,8 @@
 #include <c10/core/GradMode.h>
 #include <torch/arg.h>
 #include <torch/nn/cloneable.h>
+#include <torch/nn/functional/linear.h>
+#include <torch/nn/functional/normalization.h>
 #include <torch/nn/init.h>
 #include <torch/nn/modules/dropout.h>
 #include <torch/nn/modules/linear.h>
@@ -99,8 +102,11 @@ struct RegionMatcherOptions {
   /// Initial value of the logit scale s, > 0 (default 50, ours; 20 suits a small CLIP).
   TORCH_ARG(double, logit_scale_init) = 50.0;
 
-  /// Categories processed at a time; 0 (default): all. The results are the same to
-  /// rounding. Not with decoder layers, whose self-attention joins all categories.
+  /// Categories processed at a time; 0 (default): so many that a chunk needs some
+  /// hundred MB. With several chunks backward() computes each of them once more and
+  /// remembers their inputs and outputs only. The results are the same to rounding. Not
+  /// with decoder layers, whose self-attention joins all categories, nor recomputed
+  /// while dropout draws.
   TORCH_ARG(int64_t, category_chunk) = 0;
 
   /// Whether forward returns the saliency; false leaves it undefined and saves [B, C,
@@ -146,6 +152,34 @@ class AttentionProjectionsImpl : public torch::nn::Cloneable<AttentionProjection
   /// What the weights collect from values [B, R, d]: [B, C, D].
   at::Tensor collect(const at::Tensor& weights, const at::Tensor& values) {
     return output_proj->forward(functional::attended_values(weights, values));
+  }
+
+  /// `weights(queries, key_proj(norm(x)))` with one head, without the keys: for regions
+  /// behind a layer norm that has not scaled and shifted them yet, [B, R, D]. The
+  /// queries [C, D] take up the projection of the keys and the scale; all else is the
+  /// same for every region, and the softmax does not see it.
+  at::Tensor weights_of_normed(
+      const at::Tensor& queries,
+      const at::Tensor& normed,
+      const torch::nn::LayerNormImpl& norm) {
+    const double scale = std::sqrt(
+        static_cast<double>(embed_dim_) / static_cast<double>(attn_dim_));
+    const at::Tensor folded =
+        query_proj->forward(queries).matmul(key_proj->weight) * (norm.weight * scale);
+    return functional::region_attention(folded, normed);  // [B, 1, C, R]
+  }
+
+  /// `collect(weights, value_proj(norm(x)))` with one head, without the values: what
+  /// the weights collect from the normed regions passes one matrix, as the weights add
+  /// up to one.
+  at::Tensor collect_from_normed(
+      const at::Tensor& weights,
+      const at::Tensor& normed,
+      const torch::nn::LayerNormImpl& norm) {
+    const at::Tensor matrix = output_proj->weight.matmul(value_proj->weight);  // [D, D]
+    const at::Tensor shift = output_proj->forward(value_proj->forward(norm.bias));
+    return torch::nn::functional::linear(
+        functional::attended_values(weights, normed), matrix * norm.weight, shift);
   }
 
   torch::nn::Linear query_proj{nullptr};
@@ -265,12 +299,30 @@ class RegionMatcherImpl : public torch::nn::Cloneable<RegionMatcherImpl> {
     at::Tensor saliency;  // [B, c, R]
     at::Tensor output;    // [B, c, D]
   };
+  // The cells, and what the attention sees of them.
+  struct Regions {
+    at::Tensor raw;     // [B, R, D]
+    at::Tensor normed;  // [B, R, D] behind the layer norm; one head: not yet scaled
+    at::Tensor keys = {};    // [B, R, d], with several heads
+    at::Tensor values = {};  // [B, R, d], with several heads
+  };
 
   void check_inputs(const at::Tensor& region_features, const at::Tensor& text_features)
       const;
-  Attended
-  attend(const at::Tensor& chunk, const at::Tensor& keys, const at::Tensor& values);
+  int64_t chunk_size(int64_t images, int64_t regions) const;
+  bool is_folded() const { return attention && options.heads() == 1; }
+  Regions prepare(const at::Tensor& raw);
+  Attended attend(const at::Tensor& chunk, const Regions& regions);
   Attended decode(const at::Tensor& regions);
+  RegionMatch match_part(
+      const at::Tensor& chunk,
+      const at::Tensor& text,
+      const at::Tensor& bias,
+      const Regions& regions);
+  RegionMatch match_in_chunks(
+      const at::Tensor& text,
+      const Regions& regions,
+      int64_t chunk);
   at::Tensor to_query_features(
       const at::Tensor& output,
       const at::Tensor& region_features);
@@ -511,57 +563,135 @@ inline RegionMatch RegionMatcherImpl::forward(
     const at::Tensor& text_features) {
   check_inputs(region_features, text_features);
   const auto type = queries.scalar_type();
-  const at::Tensor raw = region_features.to(type);       // [B, R, D]
-  const at::Tensor regions = region_norm->forward(raw);  // [B, R, D]
-  const int64_t categories = options.n_cls();
-  const int64_t chunk = options.category_chunk() == 0
-                            ? categories
-                            : std::min(options.category_chunk(), categories);
-  at::Tensor keys;
-  at::Tensor values;
-  if (attention) {
-    keys = attention->key_proj->forward(regions);      // [B, R, d]
-    values = attention->value_proj->forward(regions);  // [B, R, d]
+  const Regions regions = prepare(region_features.to(type));
+  at::Tensor text = text_features.to(type);
+  text = text.dim() == 2 ? text.unsqueeze(0) : text;  // [P, C, D]
+  const int64_t chunk = chunk_size(region_features.size(0), region_features.size(1));
+  return chunk >= options.n_cls() ? match_part(queries, text, category_bias, regions)
+                                  : match_in_chunks(text, regions, chunk);
+}
+
+inline int64_t RegionMatcherImpl::chunk_size(int64_t images, int64_t regions) const {
+  if (options.category_chunk() > 0 || !attention) {
+    return options.category_chunk() > 0 ? options.category_chunk() : options.n_cls();
   }
-  std::vector<at::Tensor> saliency;
-  std::vector<at::Tensor> r;
-  std::vector<at::Tensor> q;
-  for (int64_t first = 0; first < categories; first += chunk) {
-    const int64_t count = std::min(chunk, categories - first);
-    const Attended attended =
-        attention ? attend(queries.narrow(0, first, count), keys, values)
-                  : decode(regions);
-    r.push_back(functional::aggregate_regions(attended.saliency, raw));  // [B, c, D]
-    q.push_back(to_query_features(attended.output, r.back()));           // [B, c, D]
+  // Widest of what a category needs of each picture.
+  const int64_t widest =
+      std::max({regions * options.heads(), options.mlp_hidden(), options.embed_dim()});
+  return std::max<int64_t>(
+      1, functional::kChunkElements / std::max<int64_t>(1, images * widest));
+}
+
+inline RegionMatcherImpl::Regions RegionMatcherImpl::prepare(const at::Tensor& raw) {
+  using torch::nn::functional::LayerNormFuncOptions;
+  if (is_folded()) {  // without parameters: frozen features need no gradient
+    return {
+        raw,
+        torch::nn::functional::layer_norm(
+            raw,
+            LayerNormFuncOptions({options.embed_dim()})
+                .eps(region_norm->options.eps()))};
+  }
+  const at::Tensor normed = region_norm->forward(raw);
+  if (!attention) {
+    return {raw, normed};
+  }
+  return {
+      raw,
+      normed,
+      attention->key_proj->forward(normed),
+      attention->value_proj->forward(normed)};
+}
+
+inline RegionMatch RegionMatcherImpl::match_part(
+    const at::Tensor& chunk,
+    const at::Tensor& text,
+    const at::Tensor& bias,
+    const Regions& regions) {
+  const Attended attended = attention ? attend(chunk, regions) : decode(regions.normed);
+  const at::Tensor scale = logit_scale.exp();
+  RegionMatch match;
+  match.region_features =
+      functional::aggregate_regions(attended.saliency, regions.raw);  // [B, c, D]
+  match.query_features = to_query_features(attended.output, match.region_features);
+  match.region_logits =
+      functional::matching_logits(match.region_features, text, scale, bias);
+  match.query_logits =
+      functional::matching_logits(match.query_features, text, scale, bias);
+  if (options.return_saliency()) {
+    match.saliency = attended.saliency;
+  }
+  return match;
+}
+
+inline RegionMatch RegionMatcherImpl::match_in_chunks(
+    const at::Tensor& text,
+    const Regions& regions,
+    int64_t chunk) {
+  const bool draws = is_training() && options.dropout() > 0;
+  const bool is_saved = regions.keys.defined();
+  std::vector<at::Tensor> shared = {regions.raw, regions.normed};
+  if (is_saved) {
+    shared.insert(shared.end(), {regions.keys, regions.values});
+  }
+  // The graph may outlive the handle of this module.
+  const auto self = weak_from_this().lock();
+  const TensorFunction body = [this, self, is_saved](
+                                  const std::vector<at::Tensor>& in) {
+    Regions seen{in[3], in[4]};
+    if (is_saved) {
+      seen.keys = in[5];
+      seen.values = in[6];
+    }
+    const RegionMatch part = match_part(in[0], in[1], in[2], seen);
+    std::vector<at::Tensor> out = {
+        part.region_features,
+        part.query_features,
+        part.region_logits,
+        part.query_logits};
     if (options.return_saliency()) {
-      saliency.push_back(attended.saliency);
+      out.push_back(part.saliency);
+    }
+    return out;
+  };
+  const auto query_parts = queries.split(chunk, 0);
+  const auto text_parts = text.split(chunk, 1);
+  const auto bias_parts = category_bias.split(chunk, 0);
+  std::vector<std::vector<at::Tensor>> outputs(5);
+  for (size_t i = 0; i < query_parts.size(); ++i) {
+    std::vector<at::Tensor> inputs = {query_parts[i], text_parts[i], bias_parts[i]};
+    inputs.insert(inputs.end(), shared.begin(), shared.end());
+    const auto part = draws ? body(inputs) : recompute(body, inputs, parameters());
+    for (size_t k = 0; k < part.size(); ++k) {
+      outputs[k].push_back(part[k]);
     }
   }
-  const auto join = [](const std::vector<at::Tensor>& parts) {
-    return parts.size() == 1 ? parts.front() : at::cat(parts, 1);
+  const auto join = [&outputs](size_t k) {  // and lets go of the parts
+    const std::vector<at::Tensor> parts = std::move(outputs[k]);
+    return parts.empty() ? at::Tensor() : at::cat(parts, 1);
   };
   RegionMatch match;
-  if (options.return_saliency()) {
-    match.saliency = join(saliency);
-  }
-  match.region_features = join(r);
-  match.query_features = join(q);
-  const at::Tensor text = text_features.to(type);
-  const at::Tensor scale = logit_scale.exp();
-  match.region_logits =
-      functional::matching_logits(match.region_features, text, scale, category_bias);
-  match.query_logits =
-      functional::matching_logits(match.query_features, text, scale, category_bias);
+  match.region_features = join(0);
+  match.query_features = join(1);
+  match.region_logits = join(2);
+  match.query_logits = join(3);
+  match.saliency = join(4);
   return match;
 }
 
 inline RegionMatcherImpl::Attended RegionMatcherImpl::attend(
     const at::Tensor& chunk,
-    const at::Tensor& keys,
-    const at::Tensor& values) {
-  const at::Tensor weights =
-      attention->weights(query_norm->forward(chunk), keys);  // [B, h, c, R]
-  return {weights.mean(1), chunk + attention->collect(weights, values)};
+    const Regions& regions) {
+  const at::Tensor normed = query_norm->forward(chunk);
+  if (is_folded()) {
+    const at::Tensor weights =
+        attention->weights_of_normed(normed, regions.normed, *region_norm);
+    return {
+        weights.squeeze(1),
+        chunk + attention->collect_from_normed(weights, regions.normed, *region_norm)};
+  }
+  const at::Tensor weights = attention->weights(normed, regions.keys);  // [B, h, c, R]
+  return {weights.mean(1), chunk + attention->collect(weights, regions.values)};
 }
 
 inline RegionMatcherImpl::Attended RegionMatcherImpl::decode(
