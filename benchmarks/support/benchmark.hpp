@@ -154,7 +154,34 @@ struct Pair {
   std::map<std::string, double> more = {};  ///< further numbers for the record
 };
 
-/// Runs both in turn after one run to warm up; prints medians, and appends the record.
+/// Prints the numbers of one benchmark, and appends them to --out.
+inline void record(
+    const std::string& name,
+    const std::string& peer_is,
+    const std::map<std::string, double>& numbers,
+    const Options& options) {
+  fmt::print("{} (peer: {}):", name, peer_is);
+  for (const auto& [key, value] : numbers) {
+    fmt::print(" {} {:.4g}", key, value);
+  }
+  fmt::print("\n");
+  std::fflush(stdout);
+  if (options.out.empty()) {
+    return;
+  }
+  std::string json = fmt::format(
+      R"({{"name": "{}", "peer": "{}", "backend": "{}", "runs": {})",
+      name,
+      peer_is,
+      trmml::describe_backend(),
+      options.runs);
+  for (const auto& [key, value] : numbers) {
+    json += fmt::format(R"(, "{}": {:.6g})", key, value);
+  }
+  std::ofstream(options.out, std::ios::app) << json << "}\n";
+}
+
+/// Runs both in turn after one run to warm up, and records the medians.
 inline void run(const Pair& pair, const Options& options) {
   if (!options.only.empty() && pair.name != options.only) {
     return;
@@ -177,41 +204,7 @@ inline void run(const Pair& pair, const Options& options) {
     numbers["flops"] = pair.flops / numbers["ours_seconds"];
     numbers["peak_fraction"] = numbers["flops"] / pair.peak;
   }
-  fmt::print(
-      "{}: ours {:.4f} s (spread {:.0f} %), peer {:.4f} s, ratio {:.2f}; memory {:.0f} "
-      "and "
-      "{:.0f} MiB",
-      pair.name,
-      numbers["ours_seconds"],
-      100 * numbers["spread"],
-      numbers["peer_seconds"],
-      numbers["ratio"],
-      numbers["peak_memory_mb"],
-      numbers["peer_peak_memory_mb"]);
-  if (pair.flops > 0.0) {
-    fmt::print(
-        "; {:.0f} GFLOP/s, {:.0f} % of the peak",
-        numbers["flops"] / 1e9,
-        100 * numbers["peak_fraction"]);
-  }
-  for (const auto& [name, value] : pair.more) {
-    fmt::print("; {} {:.4g}", name, value);
-  }
-  fmt::print(" (peer: {})\n", pair.peer_is);
-  std::fflush(stdout);
-  if (options.out.empty()) {
-    return;
-  }
-  std::string json = fmt::format(
-      R"({{"name": "{}", "peer": "{}", "backend": "{}", "runs": {})",
-      pair.name,
-      pair.peer_is,
-      trmml::describe_backend(),
-      options.runs);
-  for (const auto& [name, value] : numbers) {
-    json += fmt::format(R"(, "{}": {:.6g})", name, value);
-  }
-  std::ofstream(options.out, std::ios::app) << json << "}\n";
+  record(pair.name, pair.peer_is, numbers, options);
 }
 
 }  // namespace benchmark
