@@ -153,11 +153,7 @@ TEST_CASE("TextTransformer: prompts equal the plain path, gradients too", "[clip
   // Whole, in chunks that are encoded once more, and a category a chunk.
   for (const auto& [layers, chunk] : {Size{1, 4096}, {3, 4096}, {2, 40}, {2, 1}}) {
     TextTransformer tower = make_tower(
-        small_options()
-            .context_length(77)
-            .layers(layers)
-            .heads(4)
-            .chunk_tokens(chunk),
+        small_options().context_length(77).layers(layers).heads(4).chunk_tokens(chunk),
         torch::kFloat);
     for (const PromptCase& c : cases) {
       INFO(c.name << ", layers " << layers << ", chunk " << chunk);

@@ -69,8 +69,9 @@ TEST_CASE("recompute: values and gradients are those of the plain call", "[core]
     }
     CHECK(problem.calls == 3);  // plain, forward, backward
     // autograd::grad asks for gradients: none is left behind in the parameters.
-    CHECK_FALSE((problem.linear->weight.grad().defined() &&
-                 problem.linear->weight.grad().abs().sum().item<double>() > 0));
+    CHECK_FALSE(
+        (problem.linear->weight.grad().defined() &&
+         problem.linear->weight.grad().abs().sum().item<double>() > 0));
   }
 }
 
@@ -119,8 +120,7 @@ TEST_CASE("recompute: without gradients the function is just called", "[core]") 
   for (at::Tensor& parameter : problem.linear->parameters()) {
     parameter.requires_grad_(false);
   }
-  const Tensors frozen = {
-      problem.x.detach(), problem.y.detach(), problem.x.detach()};
+  const Tensors frozen = {problem.x.detach(), problem.y.detach(), problem.x.detach()};
   CHECK_FALSE(
       recompute(function, frozen, problem.linear->parameters())[0].requires_grad());
 }

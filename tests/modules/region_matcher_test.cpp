@@ -244,8 +244,7 @@ TEST_CASE("RegionMatcher: folded projections are the plain ones") {
   const at::Tensor collected =
       attention.collect(weights, attention.value_proj->forward(normed));
   const at::Tensor o = matcher->output_norm->forward(matcher->queries + collected);
-  const at::Tensor q =
-      matcher->mlp_out->forward(matcher->mlp_in->forward(o).relu());
+  const at::Tensor q = matcher->mlp_out->forward(matcher->mlp_in->forward(o).relu());
   CHECK(is_close(match.query_features, trmml::functional::l2_normalise(q), 1e-12));
 }
 

@@ -249,7 +249,8 @@ TORCH_MODULE(RegionDecoderLayer);
 ///                              learned bias per category; need not be normalised
 ///   -> RegionMatch (see its members)
 /// Other floating types are converted to the type of the parameters. Gradients reach
-/// both inputs and all parameters (`category_bias` only with one prompt). Parameters:
+/// both inputs and all parameters (`category_bias` only with one prompt; with one head
+/// none the bias of the keys, which the softmax does not see). Parameters:
 /// `queries` [C, D], `logit_scale` (the natural logarithm of s, as in CLIP),
 /// `category_bias` [C], and those of the submodules. No buffers. forward draws random
 /// numbers (global generator) only for dropout in training mode. Throws
