@@ -21,10 +21,9 @@
 
 #include <filesystem>
 
-#include <unistd.h>
-
 #include "support/benchmark.hpp"
 #include "support/trm_ml_step.hpp"
+#include <unistd.h>
 
 namespace {
 
@@ -87,10 +86,9 @@ int main(int argc, char** argv) {
   const auto cache = training::FeatureCache::open(
       training::FeatureCacheOptions(folder.path, "random").views(1), known);
 
-  benchmark::TrmMlStep step(
-      80,
-      kBatch,
-      [text](const Prompts& prompts) mutable { return text->forward(prompts); });
+  benchmark::TrmMlStep step(80, kBatch, [text](const Prompts& prompts) mutable {
+    return text->forward(prompts);
+  });
   torch::optim::AdamW optimizer(step.model()->parameters());
   int64_t epoch = 0;
   const auto train = [&](const clip::ImageFeatures& images) {
@@ -102,9 +100,7 @@ int main(int argc, char** argv) {
     const at::Tensor index = at::randperm(cache->size(), at::kLong).slice(0, 0, kBatch);
     train(cache->training_views(index, ++epoch));
   };
-  const auto encode = [&] {
-    on_the_fly.training_views(at::arange(kEncoded), ++epoch);
-  };
+  const auto encode = [&] { on_the_fly.training_views(at::arange(kEncoded), ++epoch); };
 
   std::vector<double> cached_times, step_times, encode_times, ratio;
   const double memory = benchmark::peak_memory_mb(cached);
@@ -117,8 +113,8 @@ int main(int argc, char** argv) {
     const double peer = encode_times.back() * kBatch / kEncoded + step_times.back();
     ratio.push_back(peer / cached_times.back());
   }
-  const double peer_seconds =
-      benchmark::median(encode_times) * kBatch / kEncoded + benchmark::median(step_times);
+  const double peer_seconds = benchmark::median(encode_times) * kBatch / kEncoded +
+                              benchmark::median(step_times);
   benchmark::record(
       "cached_epoch",
       "features on the fly, RN101 at 448 in fp32",

@@ -116,8 +116,8 @@ class TextTransformerImpl : public torch::nn::Cloneable<TextTransformerImpl> {
   /// The tokens that all categories share are computed once a prompt, each category
   /// adds its own, unpadded, and the last block works for the end tokens only. Many
   /// categories are encoded in chunks, see `TextTransformerOptions::chunk_tokens`.
-  /// Throws `c10::ValueError` (shapes; a category without tokens; a text that is longer than
-  /// context_length).
+  /// Throws `c10::ValueError` (shapes; a category without tokens; a text that is longer
+  /// than context_length).
   torch::Tensor forward(const Prompts& prompts);
 
   /// Token embeddings [n, L, w], without positions, and the position of each end token
@@ -413,10 +413,10 @@ inline torch::Tensor TextTransformerImpl::encode_chunks(const Prompts& prompts) 
   const auto own = prompts.own.split_with_sizes(sizes, -2);
   std::vector<torch::Tensor> features;
   for (size_t i = 0; i < chunks.size(); ++i) {
-    const auto body = [this, self, offsets = chunks[i]](
-                          const std::vector<torch::Tensor>& in) {
-      return std::vector<torch::Tensor>{encode({in[0], in[1], offsets})};
-    };
+    const auto body =
+        [this, self, offsets = chunks[i]](const std::vector<torch::Tensor>& in) {
+          return std::vector<torch::Tensor>{encode({in[0], in[1], offsets})};
+        };
     features.push_back(recompute(body, {prompts.common, own[i]}, parameters())[0]);
   }
   return torch::cat(features, 1);  // [P, C, D]

@@ -53,8 +53,8 @@ struct Recompute : torch::autograd::Function<Recompute> {
     Tensors outputs, known;
     {
       const c10::AutoGradMode with_graph(true);
-      const Tensors all = body->function(
-          at::TensorList(tensors).slice(0, body->n_inputs).vec());
+      const Tensors all =
+          body->function(at::TensorList(tensors).slice(0, body->n_inputs).vec());
       for (size_t i = 0; i < all.size(); ++i) {
         if (gradients[i].defined() && all[i].requires_grad()) {
           outputs.push_back(all[i]);
@@ -67,10 +67,8 @@ struct Recompute : torch::autograd::Function<Recompute> {
 
  private:
   // One for the function, which has none, then one for each tensor.
-  static Tensors gradients_of(
-      const Tensors& outputs,
-      const Tensors& known,
-      const Tensors& tensors) {
+  static Tensors
+  gradients_of(const Tensors& outputs, const Tensors& known, const Tensors& tensors) {
     Tensors wanted;
     for (const at::Tensor& tensor : tensors) {
       if (tensor.requires_grad()) {

@@ -107,8 +107,8 @@ inline at::Tensor prototype_contrast(
   }
   // In chunks of anchors: of large [n, C] only a part stands in memory.
   const at::Tensor targets = l2_normalise(prototypes.to(x.scalar_type()));
-  const int64_t chunk = std::max<int64_t>(
-      1, kChunkElements / std::max<int64_t>(1, prototypes.size(0)));
+  const int64_t chunk =
+      std::max<int64_t>(1, kChunkElements / std::max<int64_t>(1, prototypes.size(0)));
   const auto anchors = x.split(chunk, 0);
   const auto categories_of = own.split(chunk, 0);
   at::Tensor sum;
