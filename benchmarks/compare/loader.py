@@ -5,10 +5,12 @@
 Needs Pillow, NumPy and torch. Makes JPEG files of 640 x 480 pixels (quality 90; noise with the
 spectrum of photographs, so that they are as long as photographs are), or takes --images FOLDER.
 Both sides run on one thread, in turn. Prints milliseconds of the core's time a picture, the median
-of the runs and their spread, and the ratio of pictures a second.
+of the runs and their spread, and the ratio of pictures a second; then a line of JSON for each kind
+of transform with the numbers of a picture, "loader" being the training one without RandAugment.
 """
 
 import argparse
+import json
 import pathlib
 import random
 import statistics
@@ -132,6 +134,16 @@ def main():
             mine = ours[f"{kind}-{form}"]
             ratio = statistics.median(b / a for a, b in zip(mine, times))
             print(f"{kind:<18} trmml, {form:<15}{spread(mine)}  {ratio:.2f} times as many pictures a second")
+    for kind, times in theirs.items():
+        mine = [milliseconds / 1e3 for milliseconds in ours[f"{kind}-floats"]]
+        peers = [milliseconds / 1e3 for milliseconds in times]
+        print(json.dumps({
+            "name": "loader" if kind == "train" else f"loader_{kind.replace('-', '_')}",
+            "ours_seconds": statistics.median(mine),
+            "peer_seconds": statistics.median(peers),
+            "ratio": statistics.median(b / a for a, b in zip(mine, peers)),
+            "spread": (max(mine) - min(mine)) / statistics.median(mine),
+            "peer": f"Pillow {PIL.__version__}, NumPy and torch {torch.__version__}"}))
     print("of trmml's:", ", ".join(f"{step} {statistics.median(times):.2f}" for step, times in steps.items()))
 
 

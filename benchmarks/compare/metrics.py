@@ -7,10 +7,12 @@ the calibration error. NumPy is written as the projects of the field do: a stabl
 category, cumulative sums, vectors over pictures. Prints seconds of the core's time, the median
 of the runs and their spread, and stops if values differ by more than 1e-9. With --resamples it
 also times one resample of the bootstrap, as scikit-learn would do it (every category sorted
-anew), against one of the program's.
+anew), against one of the program's. At last a line of JSON for each part and peer, "metrics" being
+all of what scikit-learn has.
 """
 
 import argparse
+import json
 import re
 import statistics
 import subprocess
@@ -104,6 +106,17 @@ def spread(seconds):
     return f"median {statistics.median(seconds):.3f} s  ({min(seconds):.3f} to {max(seconds):.3f})"
 
 
+def print_record(name, ours, peers, who):
+    version = sklearn.__version__ if who == "scikit-learn" else np.__version__
+    print(json.dumps({
+        "name": name,
+        "ours_seconds": statistics.median(ours),
+        "peer_seconds": statistics.median(peers),
+        "ratio": statistics.median(b / max(a, 1e-4) for a, b in zip(ours, peers)),
+        "spread": (max(ours) - min(ours)) / max(statistics.median(ours), 1e-4),
+        "peer": f"{who} {version}"}))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--program", required=True)
@@ -135,6 +148,12 @@ def main():
     for (name, who), seconds in times.items():
         ratio = statistics.median(b / max(a, 1e-4) for a, b in zip(times[name, "trmml"], seconds))
         print(f"{name:<12} {who:<12} {spread(seconds)}  {ratio:.1f} times ours")
+    for (name, who), seconds in times.items():
+        if who != "trmml":
+            print_record(f"metrics_{name}_{who}".lower().replace(" ", "_").replace("-", "_"), times[name, "trmml"], seconds, who)
+    shared = [name for name, who in times if who == "scikit-learn" and name in PARTS]
+    print_record("metrics", *(
+        [sum(run) for run in zip(*(times[name, who] for name in shared))] for who in ("trmml", "scikit-learn")), "scikit-learn")
 
 
 if __name__ == "__main__":

@@ -33,19 +33,25 @@ namespace benchmark {
 
 using Body = std::function<void()>;
 
-/// --threads N (1), --runs N (5), --out FILE, --only NAME; other words are an error.
+/// --threads N (1), --runs N (5), --out FILE, --only NAME, --ours (no peer); other
+/// words are an error.
 struct Options {
   int threads = 1;
   int runs = 5;
   std::string out;
   std::string only;
+  bool ours = false;
 };
 
 inline Options parse(int argc, char** argv) {
   Options options;
-  for (int i = 1; i < argc; i += 2) {
+  for (int i = 1; i < argc; ++i) {
     const std::string name = argv[i];
-    const char* value = i + 1 < argc ? argv[i + 1] : nullptr;
+    if (name == "--ours") {
+      options.ours = true;
+      continue;
+    }
+    const char* value = i + 1 < argc ? argv[++i] : nullptr;
     if (value != nullptr && name == "--threads") {
       options.threads = std::atoi(value);
     } else if (value != nullptr && name == "--runs") {
@@ -57,7 +63,8 @@ inline Options parse(int argc, char** argv) {
     } else {
       fmt::print(
           stderr,
-          "usage: {} [--threads N] [--runs N] [--out FILE] [--only NAME]\n",
+          "usage: {} [--threads N] [--runs N] [--out FILE] [--only NAME] "
+          "[--ours]\n",
           argv[0]);
       std::exit(2);
     }
@@ -154,64 +161,64 @@ struct Pair {
   std::map<std::string, double> more = {};  ///< further numbers for the record
 };
 
-/// Runs both in turn after one run to warm up; prints medians, and appends the record.
-inline void run(const Pair& pair, const Options& options) {
-  if (!options.only.empty() && pair.name != options.only) {
-    return;
+/// Prints the numbers of one benchmark, and appends them to --out.
+inline void record(
+    const std::string& name,
+    const std::string& peer_is,
+    const std::map<std::string, double>& numbers,
+    const Options& options) {
+  fmt::print("{} (peer: {}):", name, peer_is);
+  for (const auto& [key, value] : numbers) {
+    fmt::print(" {} {:.4g}", key, value);
   }
-  std::map<std::string, double> numbers = pair.more;
-  numbers["peak_memory_mb"] = peak_memory_mb(pair.ours);  // and warms up
-  numbers["peer_peak_memory_mb"] = peak_memory_mb(pair.peer);
-  std::vector<double> ours, peer, ratio;
-  for (int i = 0; i < options.runs; ++i) {
-    ours.push_back(seconds(pair.ours));
-    peer.push_back(seconds(pair.peer));
-    ratio.push_back(peer.back() / ours.back());
-  }
-  numbers["ours_seconds"] = median(ours);
-  numbers["peer_seconds"] = median(peer);
-  numbers["ratio"] = median(ratio);
-  numbers["spread"] = spread(ours);
-  numbers["peer_spread"] = spread(peer);
-  if (pair.flops > 0.0) {
-    numbers["flops"] = pair.flops / numbers["ours_seconds"];
-    numbers["peak_fraction"] = numbers["flops"] / pair.peak;
-  }
-  fmt::print(
-      "{}: ours {:.4f} s (spread {:.0f} %), peer {:.4f} s, ratio {:.2f}; memory {:.0f} "
-      "and "
-      "{:.0f} MiB",
-      pair.name,
-      numbers["ours_seconds"],
-      100 * numbers["spread"],
-      numbers["peer_seconds"],
-      numbers["ratio"],
-      numbers["peak_memory_mb"],
-      numbers["peer_peak_memory_mb"]);
-  if (pair.flops > 0.0) {
-    fmt::print(
-        "; {:.0f} GFLOP/s, {:.0f} % of the peak",
-        numbers["flops"] / 1e9,
-        100 * numbers["peak_fraction"]);
-  }
-  for (const auto& [name, value] : pair.more) {
-    fmt::print("; {} {:.4g}", name, value);
-  }
-  fmt::print(" (peer: {})\n", pair.peer_is);
+  fmt::print("\n");
   std::fflush(stdout);
   if (options.out.empty()) {
     return;
   }
   std::string json = fmt::format(
       R"({{"name": "{}", "peer": "{}", "backend": "{}", "runs": {})",
-      pair.name,
-      pair.peer_is,
+      name,
+      peer_is,
       trmml::describe_backend(),
       options.runs);
-  for (const auto& [name, value] : numbers) {
-    json += fmt::format(R"(, "{}": {:.6g})", name, value);
+  for (const auto& [key, value] : numbers) {
+    json += fmt::format(R"(, "{}": {:.6g})", key, value);
   }
   std::ofstream(options.out, std::ios::app) << json << "}\n";
+}
+
+/// Runs both in turn after one run to warm up, and records the medians; with --ours
+/// the first alone.
+inline void run(const Pair& pair, const Options& options) {
+  if (!options.only.empty() && pair.name != options.only) {
+    return;
+  }
+  std::map<std::string, double> numbers = pair.more;
+  numbers["peak_memory_mb"] = peak_memory_mb(pair.ours);  // and warms up
+  std::vector<double> ours, peer, ratio;
+  if (!options.ours) {
+    numbers["peer_peak_memory_mb"] = peak_memory_mb(pair.peer);
+  }
+  for (int i = 0; i < options.runs; ++i) {
+    ours.push_back(seconds(pair.ours));
+    if (!options.ours) {
+      peer.push_back(seconds(pair.peer));
+      ratio.push_back(peer.back() / ours.back());
+    }
+  }
+  numbers["ours_seconds"] = median(ours);
+  numbers["spread"] = spread(ours);
+  if (!options.ours) {
+    numbers["peer_seconds"] = median(peer);
+    numbers["ratio"] = median(ratio);
+    numbers["peer_spread"] = spread(peer);
+  }
+  if (pair.flops > 0.0) {
+    numbers["flops"] = pair.flops / numbers["ours_seconds"];
+    numbers["peak_fraction"] = numbers["flops"] / pair.peak;
+  }
+  record(pair.name, pair.peer_is, numbers, options);
 }
 
 }  // namespace benchmark

@@ -146,11 +146,17 @@ TEST_CASE("TextTransformer: prompts equal the plain path, gradients too", "[clip
       {"common part longer than the names", 3, 40, {2, 3, 2}, true},
       {"many categories", 2, 6, many, false},
       {"as long as allowed", 1, 7, {70, 1}, false}};
-  for (const int64_t layers : {1, 3}) {
+  struct Size {
+    int64_t layers;
+    int64_t chunk_tokens;
+  };
+  // Whole, in chunks that are encoded once more, and a category a chunk.
+  for (const auto& [layers, chunk] : {Size{1, 4096}, {3, 4096}, {2, 40}, {2, 1}}) {
     TextTransformer tower = make_tower(
-        small_options().context_length(77).layers(layers).heads(4), torch::kFloat);
+        small_options().context_length(77).layers(layers).heads(4).chunk_tokens(chunk),
+        torch::kFloat);
     for (const PromptCase& c : cases) {
-      INFO(c.name << ", layers " << layers);
+      INFO(c.name << ", layers " << layers << ", chunk " << chunk);
       const auto run = [&](bool plain) {
         const Prompts prompts = make_prompts(c, 16, torch::kFloat);
         tower->zero_grad();
@@ -278,6 +284,9 @@ TEST_CASE("TextTransformer: frozen, gradients reach the prompts only", "[clip]")
   tower->forward(prompts).square().sum().backward();
   CHECK(prompts.common.grad().abs().min().item<double>() > 0);
   CHECK(prompts.own.grad().abs().min().item<double>() > 0);
+  for (const auto& parameter : tower->parameters()) {
+    CHECK_FALSE(parameter.grad().defined());
+  }
   CHECK_FALSE(tower->forward(texts()).requires_grad());
 }
 

@@ -207,3 +207,28 @@ TEST_CASE("prototypes: messages") {
           f::update_prototypes(bank, {fill({2, 3}, 1), fill({2}, 1)}, 1.5);
         }) == "functional::update_prototypes: expected momentum in [0, 1], got 1.5");
 }
+
+TEST_CASE("prototype_contrast: in chunks of anchors, values and gradients") {
+  // 3 x 2^22 elements of [n, C] a chunk and a half, in double.
+  constexpr int64_t kCategories = 1 << 15;
+  constexpr int64_t kAnchors = 700;  // 512 fill a chunk
+  const at::Tensor x = fill({kAnchors, 2}, 1).requires_grad_();
+  const at::Tensor prototypes = fill({kCategories, 2}, 2).requires_grad_();
+  const at::Tensor categories = at::arange(kAnchors) * 41;
+  const at::Tensor loss =
+      trmml::functional::prototype_contrast(x, categories, prototypes);
+  loss.backward();
+  // Each half, which is one chunk, by itself.
+  at::Tensor sum = at::zeros({}, at::kDouble);
+  const at::Tensor y = x.detach().clone().requires_grad_();
+  const at::Tensor p = prototypes.detach().clone().requires_grad_();
+  for (int64_t first = 0; first < kAnchors; first += 350) {
+    const at::Tensor half = trmml::functional::prototype_contrast(
+        y.narrow(0, first, 350), categories.narrow(0, first, 350), p);
+    (half / 2).backward();
+    sum = sum + half.detach() / 2;
+  }
+  CHECK(is_close(loss.detach(), sum, 1e-12));
+  CHECK(is_close(x.grad(), y.grad(), 1e-14));
+  CHECK(is_close(prototypes.grad(), p.grad(), 1e-14));
+}

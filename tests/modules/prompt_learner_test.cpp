@@ -91,8 +91,8 @@ TEST_CASE("PromptLearner: what is shared and what is not") {
 
   for (const ClassPosition position : {ClassPosition::kEnd, ClassPosition::kMiddle}) {
     const Prompts specific = make(true, position)->forward();
-    CHECK(specific.common.sizes() == at::IntArrayRef({2, 0, 4}));
-    CHECK(specific.own.sizes() == at::IntArrayRef({2, 24, 4}));
+    CHECK(specific.common.sizes() == at::IntArrayRef({2, 1, 4}));
+    CHECK(specific.own.sizes() == at::IntArrayRef({2, 21, 4}));
   }
 }
 

@@ -178,6 +178,76 @@ TEST_CASE("RegionMatcher: categories in chunks are the same as at once") {
       1e-6);
 }
 
+TEST_CASE("RegionMatcher: gradients in chunks are the same as at once") {
+  struct Case {
+    RegionMatcherOptions chosen;
+    at::Tensor words;
+    bool saliency;
+  };
+  const std::vector<Case> cases = {
+      {options(), text(), true},
+      {options(), text()[0], true},
+      {options().heads(2), text().narrow(0, 0, 1), true},
+      {options().attn_dim(6).query_residual(true), text(), true},
+      {options().return_saliency(false), text(), false}};
+  for (const Case& c : cases) {
+    for (const int64_t chunk : {1, 3}) {
+      const auto run = [&](int64_t category_chunk) {
+        RegionMatcherOptions chosen = c.chosen;
+        RegionMatcher matcher = filled(chosen.category_chunk(category_chunk));
+        const at::Tensor v = regions().requires_grad_();
+        const at::Tensor words = c.words.clone().requires_grad_();
+        std::vector<at::Tensor> results;
+        at::Tensor loss = at::zeros({}, at::kDouble);
+        {
+          const RegionMatch match = matcher->forward(v, words);
+          for (const at::Tensor& out :
+               {match.region_features,
+                match.query_features,
+                match.region_logits,
+                match.query_logits}) {
+            loss = loss + (out * fill(out.sizes(), 8)).sum();
+          }
+          if (c.saliency) {
+            loss = loss + (match.saliency * fill({kB, kC, kR}, 9)).sum();
+          }
+        }
+        loss.backward();
+        results = {loss.detach(), v.grad(), words.grad()};
+        for (const at::Tensor& parameter : matcher->parameters()) {
+          results.push_back(
+              parameter.grad().defined() ? parameter.grad()
+                                         : at::zeros_like(parameter));
+        }
+        return results;
+      };
+      const auto whole = run(kC);
+      const auto parts = run(chunk);
+      for (size_t i = 0; i < whole.size(); ++i) {
+        CHECK(is_close(parts[i], whole[i], 1e-11));
+      }
+    }
+  }
+}
+
+TEST_CASE("RegionMatcher: folded projections are the plain ones") {
+  // By the functions for any number of heads, as the equations are written.
+  RegionMatcher matcher = filled(options().attn_dim(6));
+  const at::Tensor v = regions();
+  const RegionMatch match = matcher->forward(v, text());
+  const at::Tensor normed = matcher->region_norm->forward(v);
+  auto& attention = *matcher->attention;
+  const at::Tensor weights = attention.weights(
+      matcher->query_norm->forward(matcher->queries),
+      attention.key_proj->forward(normed));
+  CHECK(is_close(match.saliency, weights.squeeze(1), 1e-13));
+  const at::Tensor collected =
+      attention.collect(weights, attention.value_proj->forward(normed));
+  const at::Tensor o = matcher->output_norm->forward(matcher->queries + collected);
+  const at::Tensor q = matcher->mlp_out->forward(matcher->mlp_in->forward(o).relu());
+  CHECK(is_close(match.query_features, trmml::functional::l2_normalise(q), 1e-12));
+}
+
 TEST_CASE(
     "RegionMatcher: a batch is its images; regions and categories have no order") {
   for (const int64_t layers : {0, 2}) {

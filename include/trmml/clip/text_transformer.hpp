@@ -3,6 +3,7 @@
 #include "trmml/clip/prompt_layout.hpp"
 #include "trmml/clip/transformer.hpp"
 #include "trmml/core/check.hpp"
+#include "trmml/core/recompute.hpp"
 #include "trmml/functional/prompts.hpp"
 
 #include <torch/arg.h>
@@ -17,6 +18,7 @@
 #include <cstdint>
 #include <ostream>
 #include <string_view>
+#include <vector>
 
 namespace trmml::clip {
 
@@ -45,6 +47,12 @@ struct TextTransformerOptions {
 
   /// QuickGELU (OpenAI's weights) instead of GELU. Default true.
   TORCH_ARG(bool, quick_gelu) = true;
+
+  /// Tokens of prompts that are encoded at a time, all prompts together, > 0. Where
+  /// there are more, backward() encodes each chunk of categories once more and
+  /// remembers nothing but its embeddings: memory does not grow with the categories.
+  /// Default 4096 (2 GB with 12 layers of width 512).
+  TORCH_ARG(int64_t, chunk_tokens) = 4096;
 };
 
 /// Throws `c10::ValueError` unless the options describe a network.
@@ -59,6 +67,7 @@ inline void check_options(const TextTransformerOptions& options) {
   positive("width", options.width());
   positive("heads", options.heads());
   positive("layers", options.layers());
+  positive("chunk_tokens", options.chunk_tokens());
   TORCH_CHECK_VALUE(
       options.width() % options.heads() == 0,
       kWhere,
@@ -105,9 +114,10 @@ class TextTransformerImpl : public torch::nn::Cloneable<TextTransformerImpl> {
   /// Prompts (token embeddings, see `trmml::Prompts`) -> [P, C, D]: the same numbers
   /// and gradients as `forward_embeddings` of the padded prompts, for much less work.
   /// The tokens that all categories share are computed once a prompt, each category
-  /// adds its own, unpadded, and the last block works for the end tokens only. Throws
-  /// `c10::ValueError` (shapes; a category without tokens; a text that is longer than
-  /// context_length).
+  /// adds its own, unpadded, and the last block works for the end tokens only. Many
+  /// categories are encoded in chunks, see `TextTransformerOptions::chunk_tokens`.
+  /// Throws `c10::ValueError` (shapes; a category without tokens; a text that is longer
+  /// than context_length).
   torch::Tensor forward(const Prompts& prompts);
 
   /// Token embeddings [n, L, w], without positions, and the position of each end token
@@ -132,6 +142,8 @@ class TextTransformerImpl : public torch::nn::Cloneable<TextTransformerImpl> {
   torch::Tensor project(const torch::Tensor& end_tokens);
   void check_ids(const torch::Tensor& ids, std::string_view where) const;
   void check_prompts(const Prompts& prompts) const;
+  torch::Tensor encode(const Prompts& prompts);
+  torch::Tensor encode_chunks(const Prompts& prompts);
   torch::Tensor prompt_block(
       ResidualAttentionBlockImpl& block,
       const torch::Tensor& x,
@@ -377,6 +389,40 @@ inline void TextTransformerImpl::check_prompts(const Prompts& prompts) const {
 
 inline torch::Tensor TextTransformerImpl::forward(const Prompts& prompts) {
   check_prompts(prompts);
+  const int64_t tokens = prompts.n_prompts() * prompts.own.size(-2);
+  return tokens <= options.chunk_tokens() ? encode(prompts) : encode_chunks(prompts);
+}
+
+inline torch::Tensor TextTransformerImpl::encode_chunks(const Prompts& prompts) {
+  const int64_t limit = options.chunk_tokens() / prompts.n_prompts();
+  std::vector<std::vector<int64_t>> chunks;  // their offsets
+  std::vector<int64_t> sizes;
+  int64_t first = 0;
+  for (int64_t c = 0; c < prompts.n_cls(); ++c) {
+    const int64_t end = prompts.offsets[static_cast<size_t>(c) + 1];
+    if (chunks.empty() || end - first > limit) {
+      first = prompts.offsets[static_cast<size_t>(c)];
+      chunks.push_back({0});
+      sizes.push_back(0);
+    }
+    chunks.back().push_back(end - first);
+    sizes.back() = end - first;
+  }
+  // The graph may outlive the handle of this module.
+  const auto self = weak_from_this().lock();
+  const auto own = prompts.own.split_with_sizes(sizes, -2);
+  std::vector<torch::Tensor> features;
+  for (size_t i = 0; i < chunks.size(); ++i) {
+    const auto body =
+        [this, self, offsets = chunks[i]](const std::vector<torch::Tensor>& in) {
+          return std::vector<torch::Tensor>{encode({in[0], in[1], offsets})};
+        };
+    features.push_back(recompute(body, {prompts.common, own[i]}, parameters())[0]);
+  }
+  return torch::cat(features, 1);  // [P, C, D]
+}
+
+inline torch::Tensor TextTransformerImpl::encode(const Prompts& prompts) {
   const int64_t n_prompts = prompts.n_prompts();
   const int64_t n_common = prompts.n_common();
   const auto numbers = prompts.common.options().requires_grad(false);

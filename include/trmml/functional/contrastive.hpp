@@ -1,14 +1,17 @@
 #pragma once
 
 #include "trmml/core/check.hpp"
+#include "trmml/core/recompute.hpp"
 #include "trmml/functional/similarity.hpp"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/eye.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <vector>
 
 namespace trmml::functional {
 
@@ -36,6 +39,27 @@ inline Anchors select_anchors(const at::Tensor& features, const at::Tensor& labe
   return {features.flatten(0, 1).index_select(0, rows), categories};
 }
 
+namespace detail {
+
+/// Sum over the anchors x [n, D] of log softmax(<x^, P>/t) at their category; P
+/// normalised [C, D], `usable` [C] bool or undefined.
+inline at::Tensor prototype_log_likelihood(
+    const at::Tensor& x,
+    const at::Tensor& prototypes,
+    const at::Tensor& categories,
+    const at::Tensor& usable,
+    double temperature) {
+  at::Tensor logits =
+      (l2_normalise(x) * (1 / temperature)).matmul(prototypes.t());  // [n, C]
+  if (usable.defined()) {
+    logits = logits.masked_fill(
+        usable.logical_not(), -std::numeric_limits<double>::infinity());
+  }
+  return logits.log_softmax(1).gather(1, categories.unsqueeze(1)).sum();
+}
+
+}  // namespace detail
+
 /// Contrast of anchors with the prototypes of all categories: same category together,
 /// other categories apart ([S]); cross-entropy over cosine similarities is ours.
 /// \f[ L = -\frac{1}{n} \sum_i \log \frac{\exp(\langle \hat x_i, \hat
@@ -51,7 +75,8 @@ inline Anchors select_anchors(const at::Tensor& features, const at::Tensor& labe
 ///               no sum, and anchors of their categories are left out.
 ///   returns     scalar; 0, with a graph, without any anchor
 /// `temperature` > 0 (default 0.1, ours). Gradients reach features and prototypes
-/// (detach what must not move; the bank's visual prototypes never require one).
+/// (detach what must not move; the bank's visual prototypes never require one). Large
+/// [n, C] is computed in chunks, and once more in backward().
 /// ```
 /// auto loss = functional::prototype_contrast(a.features, a.categories, prototypes);
 /// ```
@@ -80,13 +105,25 @@ inline at::Tensor prototype_contrast(
   if (own.size(0) == 0) {
     return promote_reduced(features).sum() * 0;
   }
-  at::Tensor logits =
-      pairwise_cosine(x, prototypes.to(x.scalar_type())) / temperature;  // [n, C]
-  if (usable.defined()) {
-    logits = logits.masked_fill(
-        usable.logical_not(), -std::numeric_limits<double>::infinity());
+  // In chunks of anchors: of large [n, C] only a part stands in memory.
+  const at::Tensor targets = l2_normalise(prototypes.to(x.scalar_type()));
+  const int64_t chunk =
+      std::max<int64_t>(1, kChunkElements / std::max<int64_t>(1, prototypes.size(0)));
+  const auto anchors = x.split(chunk, 0);
+  const auto categories_of = own.split(chunk, 0);
+  at::Tensor sum;
+  for (size_t i = 0; i < anchors.size(); ++i) {
+    const auto body = [temperature, usable, mine = categories_of[i]](
+                          const std::vector<at::Tensor>& in) {
+      return std::vector<at::Tensor>{
+          detail::prototype_log_likelihood(in[0], in[1], mine, usable, temperature)};
+    };
+    const std::vector<at::Tensor> inputs = {anchors[i], targets};
+    const at::Tensor part =
+        anchors.size() == 1 ? body(inputs)[0] : recompute(body, inputs)[0];
+    sum = sum.defined() ? sum + part : part;
   }
-  return -logits.log_softmax(1).gather(1, own.unsqueeze(1)).mean();
+  return -sum / static_cast<double>(own.size(0));
 }
 
 /// Contrast of anchors with one another (ours, an option): the anchors of the same

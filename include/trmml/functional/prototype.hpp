@@ -5,8 +5,8 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/einsum.h>
 #include <ATen/ops/where.h>
+#include <ATen/ops/zeros.h>
 
 #include <cstdint>
 
@@ -34,9 +34,14 @@ inline CategorySums category_sums(const at::Tensor& features, const at::Tensor& 
   constexpr auto kWhere = "functional::category_sums";
   check_shape(features, {kAnySize, kAnySize, kAnySize}, kWhere, "features");
   check_shape(mask, {features.size(0), features.size(1)}, kWhere, "mask");
-  const at::Tensor x = l2_normalise(promote_reduced(features));
+  const at::Tensor x = promote_reduced(features);
   const at::Tensor weights = mask.to(x.scalar_type());
-  return {at::einsum("bc,bcd->cd", {weights, x}), weights.sum(0)};
+  const at::Tensor lengths = x.norm(2, -1).clamp_min(kNormEps);  // [B, C]
+  at::Tensor sums = at::zeros({x.size(1), x.size(2)}, x.options());
+  for (int64_t b = 0; b < x.size(0); ++b) {  // no copy of the features
+    sums = sums.addcmul(x[b], (weights[b] / lengths[b]).unsqueeze(1));
+  }
+  return {sums, weights.sum(0)};
 }
 
 /// One step of the moving average of the visual category prototypes. A memory of visual

@@ -107,7 +107,7 @@ inline ClassnameEmbeddings pack_classnames(
 ///   1]}
 ///     generic, kEnd      S = 1 + M      own [T, w]: name, suffix
 ///     generic, kMiddle   S = 1 + M / 2  own [P, T, w]: name, second half, suffix
-///     class-specific     S = 0          own [P, T, w]: the whole sequence
+///     class-specific     S = 1          own [P, T, w]: all but the start token
 /// Parameter: `ctx` [P, M, w] or [P, C, M, w]. Buffers: `token_prefix` [1, w],
 /// `token_names` [T, w], `token_suffix` [n, w]. Gradients reach `ctx`. `forward`
 /// changes no state and draws no random numbers; initial values come from the global
@@ -288,7 +288,6 @@ inline Prompts PromptLearnerImpl::forward() {
     const int64_t name_end = embeddings_.offsets[static_cast<size_t>(c) + 1];
     const int64_t context = first_ctx + (specific ? c * n_ctx : 0);
     if (specific) {
-      pick(0, 1);
       pick(context, before_name);
     }
     pick(1 + name, name_end - name);
@@ -300,8 +299,8 @@ inline Prompts PromptLearnerImpl::forward() {
   prompts.own = rows.index_select(-2, index);  // [T, w] or [P, T, w]
 
   const at::Tensor start = token_prefix.unsqueeze(0).expand({n_prompts, -1, -1});
-  prompts.common = specific ? start.narrow(1, 0, 0)
-                            : at::cat({start, ctx.narrow(1, 0, before_name)}, 1);
+  prompts.common =
+      specific ? start : at::cat({start, ctx.narrow(1, 0, before_name)}, 1);
   return prompts;
 }
 
