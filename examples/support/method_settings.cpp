@@ -26,6 +26,11 @@ bool is_starved(
          mean_known_positives(observed) < 10;
 }
 
+// A step is faster on GPUs; on CPUs it was not (docs/speed.md).
+bool bfloat16_is_faster(at::Device device) {
+  return device.is_cuda();
+}
+
 }  // namespace
 
 TextSide text_side(const World& world, int64_t n_ctx) {
@@ -100,8 +105,12 @@ std::shared_ptr<trmml::Method> build_method(
 trmml::training::TrainerOptions trainer_options(
     const RunOptions& options,
     const trmml::MethodSwitches& switches,
-    const at::Tensor& observed) {
+    const at::Tensor& observed,
+    at::Device device) {
   trmml::training::TrainerOptions trainer = options.trainer;
+  trainer.bfloat16(
+      options.training_precision == "bf16" ||
+      (options.training_precision == "auto" && bfloat16_is_faster(device)));
   const bool is_text = switches.kind != Kind::kRegion;
   trainer.seed(options.seed).epochs(options.epochs.value_or(options.defaults.epochs));
   trainer.prompt_learning_rate(options.prompt_learning_rate.value_or(
@@ -121,10 +130,7 @@ trmml::TrmMlLossOptions loss_options(
   trmml::TrmMlLossOptions loss = options.loss;
   const bool is_text = switches.kind != Kind::kRegion;
   const bool is_salient = options.protocol.is_salient();
-  if (options.protocol.is_single() &&
-      loss.unknown_labels() == trmml::UnknownLabels::kIgnored) {
-    loss.unknown_labels(trmml::UnknownLabels::kAssumeAbsent);
-  }
+  loss.unknown_labels(unknown_labels(options));
   loss.absent_weight(options.absent_weight.value_or(is_text ? 1.0 : 0.3));
   loss.pseudo_positive_weight(is_salient ? 0.3 : 0.5);
   const double reference =

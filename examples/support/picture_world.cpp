@@ -85,6 +85,34 @@ void add_options(CLI::App& app, PictureOptions& o) {
   app.add_option("--held-out-seed", o.held_out_seed, "Of their choice");
 }
 
+void check(
+    const CLI::App& app,
+    const PictureOptions& o,
+    const trmml::MethodSwitches& method) {
+  using Kind = trmml::MethodSwitches::Kind;
+  using program::expect_effect;
+  const bool is_cached = o.features == "cache";
+  const bool is_trained = method.kind != Kind::kZeroShot && method.kind != Kind::kLinear;
+  expect_effect(
+      app,
+      is_trained,
+      {"--views", "--augmentation", "--augmentation-seed"},
+      "a method with prompts");
+  expect_effect(app, is_cached, {"--cache", "--views"}, "--features cache");
+  expect_effect(
+      app, o.augmentation != "none", {"--views"}, "another --augmentation than none");
+  expect_effect(
+      app,
+      !is_cached || o.views > 0,
+      {"--augmentation", "--augmentation-seed"},
+      "--views above 0");
+  expect_effect(
+      app,
+      o.augmentation != "none",
+      {"--augmentation-seed"},
+      "another --augmentation than none");
+}
+
 namespace {
 
 // ---------------------------------------------------------------- rows

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "trmml/method/ablation.hpp"
+
 #include <CLI/CLI.hpp>
 
 #include <cstdint>
@@ -40,6 +42,12 @@ struct PictureOptions {
 };
 
 void add_options(CLI::App& app, PictureOptions& options);
+
+/// Throws `program::UsageError` for options that have no effect with the others.
+void check(
+    const CLI::App& app,
+    const PictureOptions& options,
+    const trmml::MethodSwitches& method);
 
 /// What `load_world` tells and asks.
 struct WorldCallbacks {
