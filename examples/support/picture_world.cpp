@@ -6,6 +6,7 @@
 #include "trmml/data/image_dataset.hpp"
 #include "trmml/data/transforms.hpp"
 #include "trmml/functional/similarity.hpp"
+#include "trmml/method/ablation.hpp"
 #include "trmml/training/encoded_pictures.hpp"
 #include "trmml/training/feature_cache.hpp"
 
@@ -88,16 +89,17 @@ void add_options(CLI::App& app, PictureOptions& o) {
 void check(
     const CLI::App& app,
     const PictureOptions& o,
-    const trmml::MethodSwitches& method) {
+    const std::string& method) {
   using Kind = trmml::MethodSwitches::Kind;
   using program::expect_effect;
   const bool is_cached = o.features == "cache";
-  const bool is_trained = method.kind != Kind::kZeroShot && method.kind != Kind::kLinear;
+  const Kind kind = trmml::method_switches(method).kind;
+  const bool is_trained = kind != Kind::kZeroShot && kind != Kind::kLinear;
   expect_effect(
       app,
       is_trained,
       {"--views", "--augmentation", "--augmentation-seed"},
-      "a method with prompts");
+      "a method with prompts, got " + method);
   expect_effect(app, is_cached, {"--cache", "--views"}, "--features cache");
   expect_effect(
       app, o.augmentation != "none", {"--views"}, "another --augmentation than none");

@@ -1,7 +1,5 @@
 #pragma once
 
-#include "trmml/method/ablation.hpp"
-
 #include <CLI/CLI.hpp>
 
 #include <cstdint>
@@ -43,11 +41,12 @@ struct PictureOptions {
 
 void add_options(CLI::App& app, PictureOptions& options);
 
-/// Throws `program::UsageError` for options that have no effect with the others.
+/// Throws `program::UsageError` for options that have no effect with the others;
+/// `method` is one of `trmml::methods()`.
 void check(
     const CLI::App& app,
     const PictureOptions& options,
-    const trmml::MethodSwitches& method);
+    const std::string& method);
 
 /// What `load_world` tells and asks.
 struct WorldCallbacks {

@@ -55,7 +55,7 @@ std::string config_of(CLI::App& app) {
 void train(CLI::App& app, Options& options, const TrainProgram& program) {
   data_set::check(app, options.data);
   check(app, options.run);
-  check(app, options.pictures, trmml::method_switches(options.run.method));
+  check(app, options.pictures, options.run.method);
   const std::string config = config_of(app);
   if (options.print_config) {
     fmt::print("{}", config);
