@@ -35,7 +35,7 @@ expect 2 "train_scenes: --positives-per-image: expected --single-positive $effec
   train_scenes --positives-per-image 3
 expect 2 "train_scenes: --policy: expected a method with pseudo-labels, got region $effect" \
   train_scenes --method region --policy relations
-expect 2 "train_scenes: --evidence-visual: expected a method with pseudo-labels from regions, got text-pixel $effect" \
+expect 2 "train_scenes: --evidence-visual: expected a method with pseudo-labels, got text-pixel $effect" \
   train_scenes --method text-pixel --evidence-visual 0.5
 expect 2 "train_scenes: --heads: expected a method with regions, got text-pixel $effect" \
   train_scenes --method text-pixel --heads 2

@@ -182,13 +182,14 @@ TEST_CASE("resume: a foreign or incomplete file is refused") {
   CHECK(
       without("best_mAP") ==
       path +
-          ": expected best_mAP, best_test_mAP and the state of the generator, got a "
-          "file without");
+          ": expected best_mAP and best_test_mAP, got a file without");
   CHECK(
       without("generator") ==
+      path + ": expected the state of the generator, got a file without");
+  CHECK(
+      without("-", "seconds") ==
       path +
-          ": expected best_mAP, best_test_mAP and the state of the generator, got a "
-          "file without");
+          ": expected a number under \"seconds\" in the state's metadata, got nothing");
   CHECK(without("-", "step").find("under \"step\"") != std::string::npos);
   CHECK(without("-") == "no error");
 }
