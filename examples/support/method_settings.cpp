@@ -1,5 +1,6 @@
 #include "support/method_settings.hpp"
 
+#include "trmml/core/device.hpp"
 #include "trmml/functional/pseudo_label.hpp"
 #include "trmml/method/baselines.hpp"
 #include "trmml/method/trm_ml.hpp"
@@ -26,9 +27,9 @@ bool is_starved(
          mean_known_positives(observed) < 10;
 }
 
-// A step is faster on GPUs; on CPUs it was not (docs/speed.md).
+// On CPUs without it, bfloat16 works and is slow (docs/training.md, precision).
 bool bfloat16_is_faster(at::Device device) {
-  return device.is_cuda();
+  return device.is_cuda() || (device.is_cpu() && trmml::cpu_has_bf16());
 }
 
 }  // namespace

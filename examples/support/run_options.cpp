@@ -404,7 +404,10 @@ void check_pseudo_labels(
       {"--pseudo-weight"},
       "unknown labels that are ignored, got ones that are assumed to be absent");
   expect_effect(
-      app, options.protocol.is_single(), {"--positives-per-image"}, "--single-positive");
+      app,
+      options.protocol.is_single(),
+      {"--positives-per-image"},
+      "--single-positive");
   expect_effect(
       app,
       s.pseudo_labels,

@@ -24,7 +24,7 @@ fail(const std::filesystem::path& path, std::string_view operation, int error) {
       path.string(),
       operation,
       std::generic_category().message(error),
-      hint.empty() ? "" : fmt::format(" (what was there before is unchanged{})", hint)));
+      hint.empty() ? "" : fmt::format(" ({})", hint)));
 }
 
 }  // namespace

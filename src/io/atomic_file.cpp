@@ -27,12 +27,14 @@ constexpr size_t kNameInTemporary = 200;
 
 [[noreturn]] void
 fail(const std::filesystem::path& path, std::string_view operation, int error) {
+  const std::string_view hint = hint_for_room(error);
   throw WriteError(fmt::format(
-      "cannot write '{}': {}: {} (what was there before is unchanged{})",
+      "cannot write '{}': {}: {} (what was there before is unchanged{}{})",
       path.string(),
       operation,
       std::generic_category().message(error),
-      hint_for_room(error)));
+      hint.empty() ? "" : "; ",
+      hint));
 }
 
 /// The folder in which `path` lies, in a form that open() takes.

@@ -12,9 +12,9 @@ inline std::string_view hint_for_room(int error) {
   switch (error) {
     case ENOSPC:
     case EDQUOT:
-      return "; make room and start again";
+      return "make room and start again";
     case EFBIG:
-      return "; allow larger files, see ulimit -f, and start again";
+      return "allow larger files, see ulimit -f, and start again";
     default:
       return "";
   }

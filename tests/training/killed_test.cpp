@@ -215,7 +215,8 @@ TEST_CASE("no room: an error, and both states stay as they were") {
       "cannot write '" + (parts / kState).string() +
           "': write: File too large (what was there before is unchanged; allow larger "
           "files, see ulimit -f, and start again)");
-  const bool is_same = bytes(kState) == last && bytes("previous.safetensors") == previous;
+  const bool is_same =
+      bytes(kState) == last && bytes("previous.safetensors") == previous;
   CHECK(is_same);
   CHECK(last != previous);
   CHECK(parts.names() == std::vector<std::string>{kState, "previous.safetensors"});

@@ -16,8 +16,8 @@ namespace trmml::io {
 /// that is killed leaves one behind. Permissions follow the umask; a symbolic link
 /// under the final name is replaced by the file.
 ///
-/// Not for several threads at once. Throws `trmml::WriteError` (path, operation,
-/// the system's reason) when the disk is full, the folder is missing or not writable, and
+/// Not for several threads at once. Throws `trmml::WriteError` (path, operation, the
+/// system's reason) when the disk is full, the folder is missing or not writable, and
 /// so on, and `std::logic_error` when used after a failure or after `commit()`.
 ///
 /// Example:
