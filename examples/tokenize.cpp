@@ -15,6 +15,7 @@
 
 #include "trmml/clip/tokenizer.hpp"
 #include "trmml/core/error.hpp"
+#include "trmml/core/write_error.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -128,7 +129,10 @@ void tokenize(const Options& options) {
   }
   std::cout.flush();
   if (std::cin.bad() || !std::cout) {
-    throw trmml::Error(std::cin.bad() ? "cannot read the input" : "cannot write");
+    if (std::cin.bad()) {
+      throw trmml::Error("cannot read the input");
+    }
+    throw trmml::WriteError("cannot write to the standard output (is its disk full?)");
   }
 }
 

@@ -61,8 +61,8 @@ void train(CLI::App& app, Options& options) {
       scenes::load_world(options.world, say, callbacks.should_stop);
   options.run.trainer.folder(out);
   program::RunLog log(out, resume, config);
-  callbacks.epoch_end = [&log](const trmml::report::EpochMetrics& epoch) {
-    log.epoch(epoch);
+  callbacks.epoch_end = [&log](const auto& epoch, const auto& histograms) {
+    log.epoch(epoch, histograms);
   };
   experiment::RunResult result = experiment::run(world, options.run, callbacks);
   result.report.history = log.history();

@@ -167,7 +167,7 @@ Scores train(
   trmml::training::Trainer trainer(
       result.model,
       trmml::TrmMlLoss(loss_options(options, switches, observed)),
-      trainer_options(options, switches, observed),
+      trainer_options(options, switches, observed, world.frozen_text.device()),
       pseudo_label_options(options, switches));
   trmml::training::TrainerCallbacks hooks;
   hooks.should_stop = callbacks.should_stop;
@@ -196,7 +196,9 @@ Scores train(
     }
     result.report.history.push_back(program::epoch_metrics(epoch, pseudo));
     if (callbacks.epoch_end) {
-      callbacks.epoch_end(result.report.history.back());
+      callbacks.epoch_end(
+          result.report.history.back(),
+          program::epoch_histograms(epoch, world.held_out.labels, *result.model));
     }
   };
   hooks.step_end = callbacks.step_end;
@@ -209,6 +211,7 @@ Scores train(
       hooks,
       options.score_test_every_epoch ? &test : nullptr);
   result.report.epochs = trained.epochs;
+  result.report.seconds = trained.seconds;
   if (trained.best_test_mAP) {
     result.report.mAP_best_on_test = *trained.best_test_mAP;
   }
@@ -253,9 +256,12 @@ RunResult run(
   result.held_out_scores = scores.held_out;
   result.test_scores = scores.test;
   fill_report(world, scores, result);
-  const std::chrono::duration<double> seconds =
-      std::chrono::steady_clock::now() - start;
   trmml::report::RunReport& report = result.report;
+  if (report.seconds == 0.0) {  // nothing that is trained step by step
+    const std::chrono::duration<double> seconds =
+        std::chrono::steady_clock::now() - start;
+    report.seconds = seconds.count();
+  }
   report.method = options.method;
   report.dataset = world.dataset;
   report.split = world.test_name;
@@ -267,7 +273,6 @@ RunResult run(
   report.known_entries = trmml::data::count_labels(result.observed).known;
   report.mask_digest = trmml::data::label_digest(mask);
   report.selected_on = "held-out";
-  report.seconds = seconds.count();
   report.torch_version = trmml::torch_version();
   report.trmml_version = TRMML_VERSION;
   report.environment = program::environment();

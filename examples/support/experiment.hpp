@@ -7,7 +7,9 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "support/run_log.hpp"
 #include "support/run_options.hpp"
 #include "support/world.hpp"
 
@@ -30,7 +32,10 @@ struct RunResult {
 struct RunCallbacks {
   std::function<void(const std::string&)> log;  ///< a line an epoch
   std::function<void(int64_t step, int64_t total)> step_end;
-  std::function<void(const trmml::report::EpochMetrics&)> epoch_end;
+  std::function<void(
+      const trmml::report::EpochMetrics&,
+      const std::vector<program::EpochHistogram>&)>
+      epoch_end;
   std::function<bool()> should_stop;
 };
 

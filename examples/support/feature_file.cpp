@@ -1,6 +1,7 @@
 #include "support/feature_file.hpp"
 
 #include "trmml/core/error.hpp"
+#include "trmml/core/write_error.hpp"
 #include "trmml/io/atomic_file.hpp"
 
 #include <ATen/ATen.h>
@@ -122,7 +123,7 @@ void FeatureFile::append(
             values.nbytes() &&
         std::fflush(file.get()) == 0;
     if (!is_written) {
-      throw trmml::Error(fmt::format(
+      throw trmml::WriteError(fmt::format(
           "{}: cannot write: {}",
           file_of(name).string(),
           std::generic_category().message(errno)));

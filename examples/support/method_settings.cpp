@@ -1,5 +1,6 @@
 #include "support/method_settings.hpp"
 
+#include "trmml/core/device.hpp"
 #include "trmml/functional/pseudo_label.hpp"
 #include "trmml/method/baselines.hpp"
 #include "trmml/method/trm_ml.hpp"
@@ -24,6 +25,11 @@ bool is_starved(
   return options.defaults.spares_starved && switches.kind == Kind::kTextPixel &&
          !switches.pseudo_labels && !options.protocol.is_single() &&
          mean_known_positives(observed) < 10;
+}
+
+// On CPUs without it, bfloat16 works and is slow (docs/training.md, precision).
+bool bfloat16_is_faster(at::Device device) {
+  return device.is_cuda() || (device.is_cpu() && trmml::cpu_has_bf16());
 }
 
 }  // namespace
@@ -100,8 +106,12 @@ std::shared_ptr<trmml::Method> build_method(
 trmml::training::TrainerOptions trainer_options(
     const RunOptions& options,
     const trmml::MethodSwitches& switches,
-    const at::Tensor& observed) {
+    const at::Tensor& observed,
+    at::Device device) {
   trmml::training::TrainerOptions trainer = options.trainer;
+  trainer.bfloat16(
+      options.training_precision == "bf16" ||
+      (options.training_precision == "auto" && bfloat16_is_faster(device)));
   const bool is_text = switches.kind != Kind::kRegion;
   trainer.seed(options.seed).epochs(options.epochs.value_or(options.defaults.epochs));
   trainer.prompt_learning_rate(options.prompt_learning_rate.value_or(
@@ -121,10 +131,7 @@ trmml::TrmMlLossOptions loss_options(
   trmml::TrmMlLossOptions loss = options.loss;
   const bool is_text = switches.kind != Kind::kRegion;
   const bool is_salient = options.protocol.is_salient();
-  if (options.protocol.is_single() &&
-      loss.unknown_labels() == trmml::UnknownLabels::kIgnored) {
-    loss.unknown_labels(trmml::UnknownLabels::kAssumeAbsent);
-  }
+  loss.unknown_labels(unknown_labels(options));
   loss.absent_weight(options.absent_weight.value_or(is_text ? 1.0 : 0.3));
   loss.pseudo_positive_weight(is_salient ? 0.3 : 0.5);
   const double reference =

@@ -44,10 +44,12 @@ std::shared_ptr<trmml::Method> build_method(
     const trmml::MethodSwitches& switches,
     int64_t n_ctx);
 
+/// `device`: where the method is.
 trmml::training::TrainerOptions trainer_options(
     const RunOptions& options,
     const trmml::MethodSwitches& switches,
-    const at::Tensor& observed);
+    const at::Tensor& observed,
+    at::Device device);
 
 trmml::TrmMlLossOptions loss_options(
     const RunOptions& options,

@@ -6,6 +6,7 @@
 #include "trmml/data/image_dataset.hpp"
 #include "trmml/data/transforms.hpp"
 #include "trmml/functional/similarity.hpp"
+#include "trmml/method/ablation.hpp"
 #include "trmml/training/encoded_pictures.hpp"
 #include "trmml/training/feature_cache.hpp"
 
@@ -83,6 +84,35 @@ void add_options(CLI::App& app, PictureOptions& o) {
       ->check(program::expects(
           "a number in (0, 1)", [](double value) { return value > 0 && value < 1; }));
   app.add_option("--held-out-seed", o.held_out_seed, "Of their choice");
+}
+
+void check(
+    const CLI::App& app,
+    const PictureOptions& o,
+    const std::string& method) {
+  using Kind = trmml::MethodSwitches::Kind;
+  using program::expect_effect;
+  const bool is_cached = o.features == "cache";
+  const Kind kind = trmml::method_switches(method).kind;
+  const bool is_trained = kind != Kind::kZeroShot && kind != Kind::kLinear;
+  expect_effect(
+      app,
+      is_trained,
+      {"--views", "--augmentation", "--augmentation-seed"},
+      "a method with prompts, got " + method);
+  expect_effect(app, is_cached, {"--cache", "--views"}, "--features cache");
+  expect_effect(
+      app, o.augmentation != "none", {"--views"}, "another --augmentation than none");
+  expect_effect(
+      app,
+      !is_cached || o.views > 0,
+      {"--augmentation", "--augmentation-seed"},
+      "--views above 0");
+  expect_effect(
+      app,
+      o.augmentation != "none",
+      {"--augmentation-seed"},
+      "another --augmentation than none");
 }
 
 namespace {

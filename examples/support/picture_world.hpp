@@ -41,6 +41,13 @@ struct PictureOptions {
 
 void add_options(CLI::App& app, PictureOptions& options);
 
+/// Throws `program::UsageError` for options that have no effect with the others;
+/// `method` is one of `trmml::methods()`.
+void check(
+    const CLI::App& app,
+    const PictureOptions& options,
+    const std::string& method);
+
 /// What `load_world` tells and asks.
 struct WorldCallbacks {
   std::function<void(const std::string&)> log;

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "trmml/core/error.hpp"
+#include "trmml/core/write_error.hpp"
 
 #include <c10/util/Exception.h>
 
@@ -18,6 +18,7 @@
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <vector>
 #if defined(__GLIBC__)
 #  include <malloc.h>
 #endif
@@ -33,6 +34,7 @@ enum ExitStatus {
   kData = 3,         // data unreadable or wrong
   kCheckpoint = 4,   // weights or state unreadable or wrong
   kInterrupted = 5,  // stopped by a signal, state saved
+  kOutput = 6,       // a file cannot be written, e.g. the disk is full
 };
 
 /// Options that contradict each other; ends with `kUsage`.
@@ -104,10 +106,15 @@ int run(const char* name, Body&& body) {
     std::fprintf(stderr, "%s: %s\n", name, message);
     return status;
   };
+  const auto fail_output = [&fail] {
+    return fail("cannot write to the standard output (is its disk full?)", kOutput);
+  };
   keep_memory();
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error, not an end
   try {
     body();
-    return kDone;
+    const bool is_written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+    return is_written ? kDone : fail_output();
   } catch (const UsageError& error) {
     return fail(error.what(), kUsage);
   } catch (const trmml::Interrupted& error) {
@@ -116,12 +123,14 @@ int run(const char* name, Body&& body) {
     return fail(error.what(), kCheckpoint);
   } catch (const trmml::DataError& error) {
     return fail(error.what(), kData);
+  } catch (const trmml::WriteError& error) {
+    return fail(error.what(), kOutput);
   } catch (const c10::ValueError& error) {
     return fail(error.what_without_backtrace(), kUsage);
   } catch (const c10::Error& error) {
     return fail(error.what_without_backtrace(), kFault);
   } catch (const std::exception& error) {
-    return fail(error.what(), kFault);
+    return std::ferror(stdout) != 0 ? fail_output() : fail(error.what(), kFault);
   }
 }
 
@@ -154,6 +163,20 @@ inline bool is_given(const CLI::App& app, const std::string& flag) {
   const CLI::Option* option = app.get_option_no_throw(flag);
   return option != nullptr && option->count() > 0 &&
          option->results().front() != option->get_default_str();
+}
+
+/// Refuses options that are given and change nothing; `what` would let them.
+inline void expect_effect(
+    const CLI::App& app,
+    bool has_effect,
+    const std::vector<std::string>& flags,
+    const std::string& what) {
+  for (const std::string& flag : flags) {
+    if (!has_effect && is_given(app, flag)) {
+      throw UsageError(
+          fmt::format("{}: expected {} (it would have no effect)", flag, what));
+    }
+  }
 }
 
 /// No option of ours takes NaN or infinity.

@@ -35,6 +35,33 @@ trmml::report::EpochMetrics epoch_metrics(
   return metrics;
 }
 
+std::vector<EpochHistogram> epoch_histograms(
+    const trmml::training::EpochReport& epoch,
+    const at::Tensor& held_out_labels,
+    trmml::Method& method) {
+  const auto values = [](const at::Tensor& tensor) {
+    const at::Tensor flat =
+        tensor.detach().to(at::kCPU, at::kFloat).contiguous().flatten();
+    const auto* first = flat.data_ptr<float>();
+    return std::vector<float>(first, first + flat.numel());
+  };
+  const at::Tensor& logits = epoch.held_out_logits;
+  std::vector<EpochHistogram> histograms = {
+      {"held_out_logits/present", values(logits.masked_select(held_out_labels.gt(0)))},
+      {"held_out_logits/absent", values(logits.masked_select(held_out_labels.lt(0)))}};
+  std::vector<float> norms;
+  for (const trmml::ParameterGroup& group : method.parameter_groups()) {
+    for (const at::Tensor& parameter : group.parameters) {
+      if (group.name == "prompts" && parameter.dim() > 1) {  // no logit scale
+        const std::vector<float> some = values(parameter.norm(2, -1));
+        norms.insert(norms.end(), some.begin(), some.end());
+      }
+    }
+  }
+  histograms.push_back({"prompts/context_norm", norms});
+  return histograms;
+}
+
 RunLog::RunLog(std::filesystem::path folder, bool resume, std::string config)
     : folder_(std::move(folder)), config_(std::move(config)) {
   if (resume) {
@@ -60,7 +87,9 @@ const std::vector<trmml::report::EpochMetrics>& RunLog::history() {
   return metrics_->history();
 }
 
-void RunLog::epoch(const trmml::report::EpochMetrics& metrics) {
+void RunLog::epoch(
+    const trmml::report::EpochMetrics& metrics,
+    const std::vector<EpochHistogram>& histograms) {
   open();
   metrics_->append(metrics);
   const auto add = [&](const std::string& tag, double value) {
@@ -83,6 +112,9 @@ void RunLog::epoch(const trmml::report::EpochMetrics& metrics) {
   }
   add("training/learning_rate", metrics.learning_rate);
   add("training/seconds", metrics.seconds);
+  for (const EpochHistogram& histogram : histograms) {
+    events_->histogram(histogram.tag, histogram.values, metrics.epoch);
+  }
 }
 
 std::vector<std::pair<std::string, std::string>> environment() {

@@ -20,6 +20,20 @@ trmml::report::EpochMetrics epoch_metrics(
     const trmml::training::EpochReport& epoch,
     std::optional<trmml::evaluation::PseudoLabelQuality> pseudo_labels);
 
+/// Values of an epoch whose distribution TensorBoard shows.
+struct EpochHistogram {
+  std::string tag;
+  std::vector<float> values;
+};
+
+/// How far the averaged weights tell present from absent ("held_out_logits/present",
+/// ".../absent": of the known entries of `held_out_labels` [n, C]), and how far the
+/// prompts have moved ("prompts/context_norm": of each vector, not averaged).
+std::vector<EpochHistogram> epoch_histograms(
+    const trmml::training::EpochReport& epoch,
+    const at::Tensor& held_out_labels,
+    trmml::Method& method);
+
 /// Writes `metrics.jsonl` and TensorBoard's event files, a step an epoch. Touches the
 /// files only when the first epoch is done: a state that the trainer refuses leaves
 /// them as they were.
@@ -31,7 +45,9 @@ class RunLog {
   /// `trmml::CheckpointError` when the state cannot be read.
   RunLog(std::filesystem::path folder, bool resume, std::string config);
 
-  void epoch(const trmml::report::EpochMetrics& metrics);
+  void epoch(
+      const trmml::report::EpochMetrics& metrics,
+      const std::vector<EpochHistogram>& histograms);
 
   /// Every epoch of the run, those before a break too.
   const std::vector<trmml::report::EpochMetrics>& history();

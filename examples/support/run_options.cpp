@@ -120,6 +120,12 @@ void add_options(CLI::App& app, RunOptions& options, bool all_protocols) {
       "--checkpoint-every",
       "Steps between states: 0, at each epoch's end",
       [&trainer](int64_t v) { trainer.checkpoint_every(v); });
+  app.add_option(
+         "--training-precision",
+         options.training_precision,
+         "Of a step of the training: fp32; bf16 (autocast); auto: bf16 where it is "
+         "faster")
+      ->check(CLI::IsMember({"fp32", "bf16", "auto"}));
   app.add_flag(
       "--score-test-every-epoch",
       options.score_test_every_epoch,
@@ -254,18 +260,165 @@ bool is_defined(const std::string& method, const Protocol& protocol) {
   return !(method == "linear" && protocol.is_single());
 }
 
+trmml::UnknownLabels unknown_labels(const RunOptions& options) {
+  using trmml::UnknownLabels;
+  const UnknownLabels chosen = options.loss.unknown_labels();
+  return options.protocol.is_single() && chosen == UnknownLabels::kIgnored
+             ? UnknownLabels::kAssumeAbsent
+             : chosen;
+}
+
 namespace {
 
-void expect_effect(
+using Kind = trmml::MethodSwitches::Kind;
+
+std::string method_with(const RunOptions& options, const std::string& part) {
+  return fmt::format("a method with {}, got {}", part, options.method);
+}
+
+bool contrasts(const RunOptions& options, const trmml::MethodSwitches& s) {
+  return s.contrastive && options.loss.contrastive_weight() > 0;
+}
+
+bool has_prompts(const trmml::MethodSwitches& s) {
+  return s.kind != Kind::kZeroShot && s.kind != Kind::kLinear;
+}
+
+// Options of the training and of the model.
+void check_method(
     const CLI::App& app,
-    bool has_effect,
-    const std::vector<std::string>& flags,
-    const std::string& what) {
-  for (const std::string& flag : flags) {
-    if (!has_effect && program::is_given(app, flag)) {
-      throw program::UsageError(
-          fmt::format("{}: expected {} (it would have no effect)", flag, what));
-    }
+    const RunOptions& options,
+    const trmml::MethodSwitches& s) {
+  using program::expect_effect;
+  const auto method = [&](const std::string& part) {
+    return method_with(options, part);
+  };
+  expect_effect(
+      app,
+      has_prompts(s),
+      {"--epochs",
+       "--batch-size",
+       "--accumulate",
+       "--prompt-learning-rate",
+       "--ema-memory",
+       "--patience",
+       "--checkpoint-every",
+       "--score-test-every-epoch",
+       "--n-ctx",
+       "--class-specific",
+       "--class-position",
+       "--logit-scale",
+       "--unknown-labels",
+       "--training-precision"},
+      method("prompts"));
+  expect_effect(
+      app, s.kind == Kind::kTextPixel, {"--sharpness"}, method("text-pixel prompts"));
+  expect_effect(
+      app,
+      s.kind == Kind::kRegion,
+      {"--matcher-learning-rate",
+       "--weight-decay",
+       "--heads",
+       "--layers",
+       "--attn-dim",
+       "--mlp-hidden",
+       "--dropout",
+       "--query-residual",
+       "--query-init",
+       "--attention-init",
+       "--score"},
+      method("regions"));
+}
+
+// Options of the loss.
+void check_loss(
+    const CLI::App& app,
+    const RunOptions& options,
+    const trmml::MethodSwitches& s) {
+  using program::expect_effect;
+  const auto method = [&](const std::string& part) {
+    return method_with(options, part);
+  };
+  expect_effect(
+      app,
+      s.distillation,
+      {"--distillation", "--distillation-weight"},
+      method("distillation"));
+  expect_effect(
+      app,
+      options.loss.distillation_weight() > 0,
+      {"--distillation"},
+      "a --distillation-weight above 0");
+  expect_effect(
+      app, s.contrastive, {"--contrastive-weight"}, method("a contrastive loss"));
+  const bool labels_by_them =
+      s.pseudo_labels && options.trainer.evidence().visual() > 0;
+  expect_effect(
+      app,
+      s.kind == Kind::kRegion && (s.contrastive || s.pseudo_labels),
+      {"--prototype-momentum"},
+      method("prototypes"));
+  expect_effect(
+      app,
+      contrasts(options, s) || labels_by_them,
+      {"--prototype-momentum"},
+      "a --contrastive-weight or an --evidence-visual above 0");
+  expect_effect(
+      app,
+      has_prompts(s) && unknown_labels(options) == trmml::UnknownLabels::kAssumeAbsent,
+      {"--absent-weight"},
+      has_prompts(s) ? "--single-positive or --unknown-labels assume-absent"
+                     : method("prompts"));
+}
+
+// Options of the pseudo-labels.
+void check_pseudo_labels(
+    const CLI::App& app,
+    const RunOptions& options,
+    const trmml::MethodSwitches& s) {
+  using program::expect_effect;
+  using trmml::UnknownLabels;
+  const std::vector<std::string> flags = {
+      "--policy",
+      "--pseudo-weight",
+      "--positive-share",
+      "--negative-share",
+      "--pseudo-from-epoch",
+      "--evidence-visual",
+      "--evidence-text",
+      "--evidence-zero-shot"};
+  expect_effect(app, s.pseudo_labels, flags, method_with(options, "pseudo-labels"));
+  expect_effect(
+      app,
+      s.kind == Kind::kRegion,
+      {"--evidence-visual", "--evidence-text", "--evidence-zero-shot"},
+      method_with(options, "pseudo-labels from regions"));
+  expect_effect(
+      app,
+      unknown_labels(options) != UnknownLabels::kSplc || contrasts(options, s),
+      flags,
+      "another --unknown-labels than splc, or a contrastive loss");
+  expect_effect(
+      app,
+      unknown_labels(options) == UnknownLabels::kIgnored,
+      {"--pseudo-weight"},
+      "unknown labels that are ignored, got ones that are assumed to be absent");
+  expect_effect(
+      app,
+      options.protocol.is_single(),
+      {"--positives-per-image"},
+      "--single-positive");
+  expect_effect(
+      app,
+      s.pseudo_labels,
+      {"--positives-per-image"},
+      method_with(options, "pseudo-labels"));
+  if (s.pseudo_labels && options.protocol.is_single() && !options.positives_per_image &&
+      !options.defaults.positives_per_image) {
+    throw program::UsageError(
+        "--positives-per-image: expected the number of positives of a picture to "
+        "expect, which this data set has no default for (or choose a method without "
+        "pseudo-labels)");
   }
 }
 
@@ -283,91 +436,15 @@ void check(const CLI::App& app, const RunOptions& options) {
         "--method linear: expected known absences, got single positives (use "
         "linear-assume-negative)");
   }
-  using Kind = trmml::MethodSwitches::Kind;
-  const bool is_region = s.kind == Kind::kRegion;
-  const bool is_trained = s.kind != Kind::kZeroShot && s.kind != Kind::kLinear;
-  const auto method = [&](const std::string& part) {
-    return fmt::format("a method with {}, got {}", part, options.method);
-  };
-  expect_effect(
-      app,
-      is_trained,
-      {"--epochs",
-       "--batch-size",
-       "--accumulate",
-       "--prompt-learning-rate",
-       "--ema-memory",
-       "--patience",
-       "--checkpoint-every",
-       "--score-test-every-epoch",
-       "--n-ctx",
-       "--class-specific",
-       "--class-position",
-       "--logit-scale",
-       "--unknown-labels"},
-      method("prompts"));
-  expect_effect(
-      app, s.kind == Kind::kTextPixel, {"--sharpness"}, method("text-pixel prompts"));
-  expect_effect(
-      app,
-      is_region,
-      {"--matcher-learning-rate",
-       "--weight-decay",
-       "--heads",
-       "--layers",
-       "--attn-dim",
-       "--mlp-hidden",
-       "--dropout",
-       "--query-residual",
-       "--query-init",
-       "--attention-init",
-       "--score"},
-      method("regions"));
-  expect_effect(
-      app,
-      s.distillation,
-      {"--distillation", "--distillation-weight"},
-      method("distillation"));
-  expect_effect(
-      app, s.contrastive, {"--contrastive-weight"}, method("a contrastive loss"));
-  expect_effect(
-      app,
-      is_region && (s.contrastive || s.pseudo_labels),
-      {"--prototype-momentum"},
-      method("prototypes"));
-  expect_effect(
-      app,
-      s.pseudo_labels,
-      {"--policy",
-       "--pseudo-weight",
-       "--positive-share",
-       "--negative-share",
-       "--pseudo-from-epoch",
-       "--evidence-zero-shot"},
-      method("pseudo-labels"));
-  expect_effect(
-      app,
-      s.pseudo_labels && is_region,
-      {"--evidence-visual", "--evidence-text"},
-      method("pseudo-labels from regions"));
-  expect_effect(
-      app,
-      options.protocol.is_single(),
-      {"--positives-per-image"},
-      "--single-positive");
-  expect_effect(
-      app,
-      options.protocol.is_single() ||
-          options.loss.unknown_labels() == trmml::UnknownLabels::kAssumeAbsent,
-      {"--absent-weight"},
-      "--single-positive or --unknown-labels assume-absent");
-  if (s.pseudo_labels && options.protocol.is_single() && !options.positives_per_image &&
-      !options.defaults.positives_per_image) {
+  check_method(app, options, s);
+  check_loss(app, options, s);
+  check_pseudo_labels(app, options, s);
+  if (options.protocol.is_single() &&
+      options.loss.unknown_labels() == trmml::UnknownLabels::kIgnored &&
+      program::is_given(app, "--unknown-labels")) {
     throw program::UsageError(
-        "--positives-per-image: expected the number of positives of a picture to "
-        "expect, "
-        "which this data set has no default for (or choose a method without "
-        "pseudo-labels)");
+        "--unknown-labels: expected assume-absent or splc with --single-positive, got "
+        "ignored (no absence is known then)");
   }
 }
 

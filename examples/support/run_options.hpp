@@ -54,6 +54,7 @@ struct RunOptions {
   std::optional<int64_t> epochs;
   std::optional<double> prompt_learning_rate;
   trmml::training::TrainerOptions trainer;
+  std::string training_precision = "fp32";  ///< or "bf16", "auto"
   trmml::Score score = trmml::Score::kMean;
   bool score_test_every_epoch = false;
 
@@ -83,6 +84,10 @@ struct RunOptions {
   std::optional<double> positives_per_image;
   std::optional<int64_t> pseudo_from_epoch;
 };
+
+/// What an unknown label counts as: what is chosen, but single positives know no
+/// absence, so they are assumed.
+trmml::UnknownLabels unknown_labels(const RunOptions& options);
 
 /// Everything of one run; `all_protocols` as in `add_protocol`.
 void add_options(CLI::App& app, RunOptions& options, bool all_protocols);

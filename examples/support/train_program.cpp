@@ -55,6 +55,7 @@ std::string config_of(CLI::App& app) {
 void train(CLI::App& app, Options& options, const TrainProgram& program) {
   data_set::check(app, options.data);
   check(app, options.run);
+  check(app, options.pictures, options.run.method);
   const std::string config = config_of(app);
   if (options.print_config) {
     fmt::print("{}", config);
@@ -95,8 +96,8 @@ void train(CLI::App& app, Options& options, const TrainProgram& program) {
     progress ? progress->message(line) : say(line);
   };
   callbacks.should_stop = loading.should_stop;
-  callbacks.epoch_end = [&log](const trmml::report::EpochMetrics& epoch) {
-    log.epoch(epoch);
+  callbacks.epoch_end = [&log](const auto& epoch, const auto& histograms) {
+    log.epoch(epoch, histograms);
   };
   callbacks.step_end = [&](int64_t step, int64_t total) {
     if (!progress) {

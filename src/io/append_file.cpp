@@ -1,6 +1,6 @@
 #include "append_file.hpp"
 
-#include "trmml/core/error.hpp"
+#include "trmml/core/write_error.hpp"
 
 #include <fmt/format.h>
 
@@ -8,6 +8,7 @@
 #include <string>
 #include <system_error>
 
+#include "write_failure.hpp"
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -17,11 +18,13 @@ namespace {
 
 [[noreturn]] void
 fail(const std::filesystem::path& path, std::string_view operation, int error) {
-  throw Error(fmt::format(
-      "cannot write '{}': {}: {}",
+  const std::string_view hint = hint_for_room(error);
+  throw WriteError(fmt::format(
+      "cannot write '{}': {}: {}{}",
       path.string(),
       operation,
-      std::generic_category().message(error)));
+      std::generic_category().message(error),
+      hint.empty() ? "" : fmt::format(" ({})", hint)));
 }
 
 }  // namespace

@@ -11,7 +11,7 @@ namespace trmml::io {
 /// process that is killed loses at most the one it was writing, and a record that does
 /// not fit on the disk is taken back. Not for several threads at once.
 ///
-/// Throws `trmml::Error` (path, operation, the system's reason).
+/// Throws `trmml::WriteError` (path, operation, the system's reason).
 class AppendFile {
  public:
   enum class Start {

@@ -1,6 +1,6 @@
 #include "trmml/io/atomic_file.hpp"
 
-#include "trmml/core/error.hpp"
+#include "trmml/core/write_error.hpp"
 
 #include <fmt/format.h>
 
@@ -12,6 +12,7 @@
 #include <string>
 #include <system_error>
 
+#include "write_failure.hpp"
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -26,11 +27,14 @@ constexpr size_t kNameInTemporary = 200;
 
 [[noreturn]] void
 fail(const std::filesystem::path& path, std::string_view operation, int error) {
-  throw Error(fmt::format(
-      "cannot write '{}': {}: {} (what was there before is unchanged)",
+  const std::string_view hint = hint_for_room(error);
+  throw WriteError(fmt::format(
+      "cannot write '{}': {}: {} (what was there before is unchanged{}{})",
       path.string(),
       operation,
-      std::generic_category().message(error)));
+      std::generic_category().message(error),
+      hint.empty() ? "" : "; ",
+      hint));
 }
 
 /// The folder in which `path` lies, in a form that open() takes.
@@ -46,7 +50,7 @@ class AtomicFile::Impl : private std::streambuf {
   explicit Impl(const std::filesystem::path& path) : path_(path), stream_(this) {
     stream_.exceptions(std::ios::badbit);  // rethrows what the stream buffer throws
     if (!path_.has_filename()) {
-      throw Error(fmt::format(
+      throw WriteError(fmt::format(
           "cannot write '{}': expected the name of a file, got a folder",
           path_.string()));
     }
@@ -75,12 +79,17 @@ class AtomicFile::Impl : private std::streambuf {
     }
   }
 
-  void commit() {
-    expect_open("commit");
+  void sync_file() {  // sync() is the stream buffer's
+    expect_open("sync");
     flush();
     if (::fsync(descriptor_) != 0) {
       fail_here("fsync", errno);
     }
+  }
+
+  void commit() {
+    expect_open("commit");
+    sync_file();
     const int closed = ::close(descriptor_);
     descriptor_ = -1;
     if (closed != 0) {
@@ -190,6 +199,10 @@ void AtomicFile::write(std::string_view bytes) {
 
 std::ostream& AtomicFile::stream() {
   return impl_->stream();
+}
+
+void AtomicFile::sync() {
+  impl_->sync_file();
 }
 
 void AtomicFile::commit() {

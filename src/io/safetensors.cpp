@@ -164,7 +164,7 @@ SafetensorsFile read_safetensors(const std::filesystem::path& path) {
 }
 
 void write_safetensors(
-    const std::filesystem::path& path,
+    AtomicFile& file,
     const TensorMap& tensors,
     const Metadata& metadata) {
   std::vector<Item> items;
@@ -177,21 +177,24 @@ void write_safetensors(
   });
   const std::string header = make_header(items, metadata);
   const uint64_t length = header.size();
-  try {
-    AtomicFile file(path);
-    file.write({reinterpret_cast<const char*>(&length), kLengthSize});
-    file.write(header);
-    for (const Item& item : items) {
-      const at::Tensor dense =
-          item.tensor->detach().to(at::kCPU).resolve_neg().contiguous();
-      if (dense.numel() > 0) {
-        file.write({static_cast<const char*>(dense.data_ptr()), dense.nbytes()});
-      }
+  file.write({reinterpret_cast<const char*>(&length), kLengthSize});
+  file.write(header);
+  for (const Item& item : items) {
+    const at::Tensor dense =
+        item.tensor->detach().to(at::kCPU).resolve_neg().contiguous();
+    if (dense.numel() > 0) {
+      file.write({static_cast<const char*>(dense.data_ptr()), dense.nbytes()});
     }
-    file.commit();
-  } catch (const Error& error) {
-    throw CheckpointError(error.what());
   }
+}
+
+void write_safetensors(
+    const std::filesystem::path& path,
+    const TensorMap& tensors,
+    const Metadata& metadata) {
+  AtomicFile file(path);
+  write_safetensors(file, tensors, metadata);
+  file.commit();
 }
 
 }  // namespace trmml::io

@@ -1,6 +1,6 @@
 #include "trmml/report/event_log.hpp"
 
-#include "trmml/core/error.hpp"
+#include "trmml/core/write_error.hpp"
 
 #include <fmt/format.h>
 
@@ -202,7 +202,7 @@ std::optional<std::int64_t> latest_time(const std::filesystem::path& folder) {
     }
   }
   if (error) {
-    throw Error(fmt::format(
+    throw WriteError(fmt::format(
         "cannot write events into '{}': {}", folder.string(), error.message()));
   }
   return latest;
@@ -241,12 +241,19 @@ EventLog::EventLog(const std::filesystem::path& folder, const EventLogOptions& o
   const std::optional<std::int64_t> latest = latest_time(folder);
   const auto now = static_cast<std::int64_t>(clock_());
   file_ = make_file(folder, latest ? std::max(now, *latest + 1) : now);
-  write_event(0, kFileVersion, "brain.Event:2");
-  // The first start of a folder opens the session. Only a later one is a restart, at
-  // which TensorBoard drops steps: without the first, it would take that for the first.
-  if (options.purge_step || !latest) {
-    constexpr std::uint64_t kStart = 1;
-    write_event(purge_step, kSessionLog, Message().integer(1, kStart).bytes());
+  try {
+    write_event(0, kFileVersion, "brain.Event:2");
+    // The first start of a folder opens the session. Only a later one is a restart, at
+    // which TensorBoard drops steps: without the first, it would take that for the
+    // first.
+    if (options.purge_step || !latest) {
+      constexpr std::uint64_t kStart = 1;
+      write_event(purge_step, kSessionLog, Message().integer(1, kStart).bytes());
+    }
+  } catch (const WriteError&) {
+    std::error_code ignored;
+    std::filesystem::remove(file_->path(), ignored);  // there is nothing in it
+    throw;
   }
 }
 

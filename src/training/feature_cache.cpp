@@ -1,8 +1,8 @@
 #include "trmml/training/feature_cache.hpp"
 
 #include "trmml/core/check.hpp"
-#include "trmml/core/error.hpp"
 #include "trmml/core/random.hpp"
+#include "trmml/core/write_error.hpp"
 #include "trmml/io/atomic_file.hpp"
 #include "trmml/io/safetensors.hpp"
 
@@ -52,7 +52,7 @@ void check_key(const fs::path& folder, const std::string& key) {
     std::error_code error;
     fs::create_directories(folder, error);
     if (error) {
-      throw Error(fmt::format(
+      throw WriteError(fmt::format(
           "{}: expected a folder for features or a place for one, got {}",
           folder.string(),
           error.message()));
@@ -206,7 +206,7 @@ std::shared_ptr<FeatureCache> FeatureCache::open(
   std::error_code error;
   const fs::space_info space = fs::space(cache->folder_, error);
   if (!error && static_cast<int64_t>(space.available) < each * missing_rows) {
-    throw Error(fmt::format(
+    throw WriteError(fmt::format(
         "{}: expected room for {} of features, got {} (another disk: --cache; fewer "
         "views; or compute the features on the fly)",
         cache->folder_.string(),

@@ -250,41 +250,41 @@ at::ScalarType type_of_a_product() {
 
 }  // namespace
 
-TEST_CASE("CpuAutocastGuard: bfloat16 while it lives") {
+TEST_CASE("AutocastGuard: bfloat16 while it lives") {
   CHECK(type_of_a_product() == at::kFloat);
   {
-    const trmml::CpuAutocastGuard guard(true);
+    const trmml::AutocastGuard guard(at::kCPU, true);
     CHECK(type_of_a_product() == at::kBFloat16);
     {
-      const trmml::CpuAutocastGuard off(false);
+      const trmml::AutocastGuard off(at::kCPU, false);
       CHECK(type_of_a_product() == at::kFloat);
-      const trmml::CpuAutocastGuard on(true);
+      const trmml::AutocastGuard on(at::kCPU, true);
       CHECK(type_of_a_product() == at::kBFloat16);
     }
     CHECK(type_of_a_product() == at::kBFloat16);
   }
   CHECK(type_of_a_product() == at::kFloat);
   {
-    const trmml::CpuAutocastGuard guard(false);
+    const trmml::AutocastGuard guard(at::kCPU, false);
     CHECK(type_of_a_product() == at::kFloat);
   }
   CHECK(type_of_a_product() == at::kFloat);
 }
 
-TEST_CASE("CpuAutocastGuard: an exception ends it too") {
+TEST_CASE("AutocastGuard: an exception ends it too") {
   try {
-    const trmml::CpuAutocastGuard guard(true);
+    const trmml::AutocastGuard guard(at::kCPU, true);
     throw std::runtime_error("out");
   } catch (const std::runtime_error&) {
   }
   CHECK(type_of_a_product() == at::kFloat);
 }
 
-TEST_CASE("CpuAutocastGuard: no cast of an old weight outlives it") {
+TEST_CASE("AutocastGuard: no cast of an old weight outlives it") {
   at::Tensor weight = at::ones({4, 4}).requires_grad_();
   const at::Tensor x = at::ones({1, 4});
   const auto sum = [&] {
-    const trmml::CpuAutocastGuard guard(true);
+    const trmml::AutocastGuard guard(at::kCPU, true);
     return at::matmul(x, weight).sum().item<double>();
   };
   CHECK(sum() == 16);
@@ -295,11 +295,11 @@ TEST_CASE("CpuAutocastGuard: no cast of an old weight outlives it") {
   CHECK(sum() == 32);  // 16 if the casts were kept
 }
 
-TEST_CASE("CpuAutocastGuard: gradients come back in float") {
+TEST_CASE("AutocastGuard: gradients come back in float") {
   const at::Tensor weight = at::full({4, 4}, 0.5).requires_grad_();
   at::Tensor product;
   {
-    const trmml::CpuAutocastGuard guard(true);
+    const trmml::AutocastGuard guard(at::kCPU, true);
     product = at::matmul(at::ones({2, 4}), weight);
   }
   product.to(at::kFloat).sum().backward();

@@ -35,12 +35,44 @@ expect 2 "train_scenes: --positives-per-image: expected --single-positive $effec
   train_scenes --positives-per-image 3
 expect 2 "train_scenes: --policy: expected a method with pseudo-labels, got region $effect" \
   train_scenes --method region --policy relations
-expect 2 "train_scenes: --evidence-visual: expected a method with pseudo-labels from regions, got text-pixel $effect" \
+expect 2 "train_scenes: --evidence-visual: expected a method with pseudo-labels, got text-pixel $effect" \
   train_scenes --method text-pixel --evidence-visual 0.5
 expect 2 "train_scenes: --heads: expected a method with regions, got text-pixel $effect" \
   train_scenes --method text-pixel --heads 2
 expect 2 "train_scenes: --epochs: expected a method with prompts, got linear $effect" \
   train_scenes --method linear --epochs 3
+expect 2 "train_scenes: --absent-weight: expected a method with prompts, got linear-pooled $effect" \
+  train_scenes --method linear-pooled --single-positive random --absent-weight 0.5
+expect 2 "train_scenes: --absent-weight: expected --single-positive or --unknown-labels assume-absent $effect" \
+  train_scenes --single-positive random --unknown-labels splc --absent-weight 0.5
+expect 2 "train_scenes: --unknown-labels: expected assume-absent or splc with --single-positive, got ignored (no absence is known then)" \
+  train_scenes --single-positive random --unknown-labels ignored
+expect 2 "train_scenes: --positives-per-image: expected a method with pseudo-labels, got region $effect" \
+  train_scenes --method region --single-positive random --positives-per-image 3
+expect 2 "train_scenes: --pseudo-weight: expected unknown labels that are ignored, got ones that are assumed to be absent $effect" \
+  train_scenes --single-positive random --pseudo-weight 2
+expect 2 "train_scenes: --positive-share: expected another --unknown-labels than splc, or a contrastive loss $effect" \
+  train_scenes --unknown-labels splc --contrastive-weight 0 --positive-share 0.5
+expect 2 "train_scenes: --evidence-zero-shot: expected a method with pseudo-labels from regions, got text-pixel+pseudo-labels $effect" \
+  train_scenes --method text-pixel+pseudo-labels --evidence-zero-shot 0.5
+expect 2 "train_scenes: --distillation: expected a --distillation-weight above 0 $effect" \
+  train_scenes --distillation cosine --distillation-weight 0
+expect 2 "train_scenes: --prototype-momentum: expected a --contrastive-weight or an --evidence-visual above 0 $effect" \
+  train_scenes --contrastive-weight 0 --evidence-visual 0 --prototype-momentum 0.8
+expect 2 "train_scenes: --training-precision: expected a method with prompts, got zero-shot $effect" \
+  train_scenes --method zero-shot --training-precision bf16
+expect 2 "--training-precision: fp16 not in {fp32,bf16,auto}" train_scenes --training-precision fp16
+
+csv=(train_csv --dataset csv --data a.csv --test-data b.csv --clip clip)
+expect 2 "train_csv: --views: expected --features cache $effect" "${csv[@]}" --features on-the-fly --views 2
+expect 2 "train_csv: --cache: expected --features cache $effect" "${csv[@]}" --features on-the-fly --cache other
+expect 2 "train_csv: --views: expected another --augmentation than none $effect" \
+  "${csv[@]}" --augmentation none --views 2
+expect 2 "train_csv: --augmentation: expected --views above 0 $effect" "${csv[@]}" --views 0 --augmentation weak
+expect 2 "train_csv: --augmentation-seed: expected another --augmentation than none $effect" \
+  "${csv[@]}" --augmentation none --augmentation-seed 3
+expect 2 "train_csv: --augmentation: expected a method with prompts, got zero-shot $effect" \
+  "${csv[@]}" --method zero-shot --augmentation weak
 expect 2 "--policy: expected one of relations, relations-soft, got none" train_scenes --policy none
 expect 2 "--epochs: expected 1 or more, got 0" train_scenes --epochs 0
 expect 2 "--batch-size: expected 1 or more, got -5" train_scenes --batch-size -5

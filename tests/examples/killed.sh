@@ -8,27 +8,8 @@ set -uo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/programs.sh"
 pictures=$4 kills=${5:-30}
 
-# Twelve small pictures with labels by their numbers.
-mkdir photos
-n=0
-for file in "$pictures"/{rgb,grey,palette}-8.png "$pictures"/rgb-{420,422,444}-{baseline,progressive}.jpg \
-  "$pictures"/{plain,screen}.gif "$pictures"/rgb.bmp; do
-  cp "$file" "photos/$n.${file##*.}"
-  n=$((n + 1))
-done
-{
-  echo image,cat,dog,fish
-  i=0
-  for file in photos/*; do
-    echo "$file,$((i % 2)),$((i % 3 == 0)),$((i % 5 < 2))"
-    i=$((i + 1))
-  done
-} >labels.csv
-
-options=(--data labels.csv --test-data labels.csv --dataset csv --values cole-complete
-  --clip "$data/scenes_clip.safetensors" --vocab "$data/scenes_merges.txt" --resolution 64
-  --known-label-proportion 0.6 --held-out 0.25 --views 3 --workers 1
-  --epochs 40 --batch-size 4 --patience 0 --checkpoint-every 1 --logit-scale 20 --threads 1)
+small_set "$pictures"
+options=("${small_options[@]}" --views 3 --epochs 40 --batch-size 4 --patience 0 --checkpoint-every 1 --logit-scale 20 --threads 1)
 train() {
   timeout 300 "$programs/train_csv" "${options[@]}" "$@" >out.txt 2>err.txt </dev/null
 }
@@ -52,7 +33,7 @@ for ((i = 0; i < 10 * kills && done_kills < kills; ++i)); do
   wait "$pid" 2>/dev/null
   if [[ -e broken/report.json ]]; then
     # Finished before it was killed: once more from the start, kills are counted on.
-    cmp -s whole/last.safetensors broken/last.safetensors || fault "another state after $done_kills kills"
+    cmp -s <(state whole) <(state broken) || fault "another state after $done_kills kills"
     rm -rf broken cache_broken
   fi
 done
@@ -61,11 +42,9 @@ resume=()
 if [[ -e broken/last.safetensors ]]; then resume=(--resume); fi
 holds "the last start ends well: $(cat err.txt)" train --out broken --cache cache_broken "${resume[@]}"
 
-holds "the same state" cmp whole/last.safetensors broken/last.safetensors
-holds "the state before it" cmp whole/previous.safetensors broken/previous.safetensors
-result() { sed '/"seconds"/d' "$1/report.json"; }  # all but times
+holds "the same state" cmp <(state whole) <(state broken)
+holds "the state before it" cmp <(state whole previous) <(state broken previous)
 holds "the same report" diff <(result whole) <(result broken)
-epochs() { sed 's/,"seconds":[0-9.e-]*//' "$1/metrics.jsonl"; }
 holds "a line an epoch" test "$(epochs broken | wc -l)" = 40
 holds "the same lines" diff <(epochs whole) <(epochs broken)
 holds "nothing under a final name is cut off" test -z "$(find broken cache_broken -size 0)"

@@ -51,6 +51,34 @@ expect() {
   holds "$*: expected \"$sentence\", got \"$(cat err.txt)\"" said "$sentence" err.txt
 }
 
+# small_set PICTURES: labels.csv of twelve small pictures, with labels by their numbers;
+# `small_options` of a program that trains on them.
+small_set() {
+  local pictures=$1 file n=0 i=0
+  mkdir photos
+  for file in "$pictures"/{rgb,grey,palette}-8.png "$pictures"/rgb-{420,422,444}-{baseline,progressive}.jpg \
+    "$pictures"/{plain,screen}.gif "$pictures"/rgb.bmp; do
+    cp "$file" "photos/$n.${file##*.}"
+    n=$((n + 1))
+  done
+  {
+    echo image,cat,dog,fish
+    for file in photos/*; do
+      echo "$file,$((i % 2)),$((i % 3 == 0)),$((i % 5 < 2))"
+      i=$((i + 1))
+    done
+  } >labels.csv
+  # shellcheck disable=SC2034  # for those who source this
+  small_options=(--data labels.csv --test-data labels.csv --dataset csv --values cole-complete
+    --clip "$data/scenes_clip.safetensors" --vocab "$data/scenes_merges.txt" --resolution 64
+    --known-label-proportion 0.6 --held-out 0.25 --workers 1)
+}
+
+# What a run leaves, but for times.
+state() { LC_ALL=C sed 's/seconds":"[^"]*"/seconds":""/g' "$1/${2:-last}.safetensors"; }
+result() { sed '/"seconds"/d' "$1/report.json"; }
+epochs() { sed 's/,"seconds":[0-9.e-]*//' "$1/metrics.jsonl"; }
+
 finish() {
   printf '%d checks, %d faults\n' "$checks" "$faults"
   exit $((faults > 0))

@@ -175,7 +175,8 @@ TEST_CASE("a disk that fills up leaves the old file and no temporary") {
   write_bytes(folder / "file", "old");
   const std::string expected =
       "cannot write '" + (folder / "file").string() +
-      "': write: File too large (what was there before is unchanged)";
+      "': write: File too large (what was there before is unchanged; allow larger "
+      "files, see ulimit -f, and start again)";
   std::string whole, streamed, in_commit;
   bool refused = false;
   {

@@ -31,41 +31,59 @@ inline auto optimizer_key(const at::Tensor& parameter) {
 #endif
 }
 
-/// While it lives, matrix products and convolutions on the CPU run in bfloat16
-/// (when `enabled`). The autocast cache is cleared when it ends.
-class CpuAutocastGuard {
+/// While it lives, matrix products and convolutions on devices of this type run in
+/// bfloat16 (when `enabled`). The autocast cache is cleared when it ends.
+class AutocastGuard {
  public:
-  explicit CpuAutocastGuard(bool enabled) : previous_(is_enabled()) {
-    set_enabled(enabled);
+  AutocastGuard(c10::DeviceType device, bool enabled)
+      : device_(device), previous_(is_enabled(device)), previous_dtype_(dtype(device)) {
+    set(device, enabled, at::kBFloat16);
     at::autocast::increment_nesting();
   }
-  ~CpuAutocastGuard() {
+  ~AutocastGuard() {
     if (at::autocast::decrement_nesting() == 0) {
       at::autocast::clear_cache();
     }
-    set_enabled(previous_);
+    set(device_, previous_, previous_dtype_);
   }
-  CpuAutocastGuard(const CpuAutocastGuard&) = delete;
-  CpuAutocastGuard& operator=(const CpuAutocastGuard&) = delete;
+  AutocastGuard(const AutocastGuard&) = delete;
+  AutocastGuard& operator=(const AutocastGuard&) = delete;
 
  private:
 #if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
-  static bool is_enabled() {
-    return at::autocast::is_autocast_enabled(at::kCPU);
+  static bool is_enabled(c10::DeviceType device) {
+    return at::autocast::is_autocast_enabled(device);
   }
-  static void set_enabled(bool enabled) {
-    at::autocast::set_autocast_enabled(at::kCPU, enabled);
+  static at::ScalarType dtype(c10::DeviceType device) {
+    return at::autocast::get_autocast_dtype(device);
+  }
+  static void set(c10::DeviceType device, bool enabled, at::ScalarType dtype) {
+    at::autocast::set_autocast_enabled(device, enabled);
+    at::autocast::set_autocast_dtype(device, dtype);
   }
 #else
-  static bool is_enabled() {
-    return at::autocast::is_cpu_enabled();
+  static bool is_enabled(c10::DeviceType device) {
+    return device == at::kCUDA ? at::autocast::is_enabled()
+                               : at::autocast::is_cpu_enabled();
   }
-  static void set_enabled(bool enabled) {
-    at::autocast::set_cpu_enabled(enabled);
+  static at::ScalarType dtype(c10::DeviceType device) {
+    return device == at::kCUDA ? at::autocast::get_autocast_gpu_dtype()
+                               : at::autocast::get_autocast_cpu_dtype();
+  }
+  static void set(c10::DeviceType device, bool enabled, at::ScalarType dtype) {
+    if (device == at::kCUDA) {
+      at::autocast::set_enabled(enabled);
+      at::autocast::set_autocast_gpu_dtype(dtype);
+    } else {
+      at::autocast::set_cpu_enabled(enabled);
+      at::autocast::set_autocast_cpu_dtype(dtype);
+    }
   }
 #endif
 
+  c10::DeviceType device_;
   bool previous_;
+  at::ScalarType previous_dtype_;
 };
 
 }  // namespace trmml

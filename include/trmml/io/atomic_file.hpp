@@ -16,7 +16,7 @@ namespace trmml::io {
 /// that is killed leaves one behind. Permissions follow the umask; a symbolic link
 /// under the final name is replaced by the file.
 ///
-/// Not for several threads at once. Throws `trmml::Error` (path, operation, the
+/// Not for several threads at once. Throws `trmml::WriteError` (path, operation, the
 /// system's reason) when the disk is full, the folder is missing or not writable, and
 /// so on, and `std::logic_error` when used after a failure or after `commit()`.
 ///
@@ -37,8 +37,12 @@ class AtomicFile {
   void write(std::string_view bytes);
 
   /// The same file as a stream; an error of the disk is thrown out of `<<` as
-  /// `trmml::Error`. May be mixed with `write`.
+  /// `trmml::WriteError`. May be mixed with `write`.
   std::ostream& stream();
+
+  /// Waits until what was written is on the disk, still under the temporary name:
+  /// `commit()` then needs no more room. It does this itself.
+  void sync();
 
   /// Makes the file appear under its final name.
   void commit();

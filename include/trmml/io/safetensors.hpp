@@ -8,6 +8,8 @@
 
 namespace trmml::io {
 
+class AtomicFile;
+
 /// Tensors by name.
 using TensorMap = std::map<std::string, at::Tensor>;
 
@@ -73,7 +75,7 @@ SafetensorsFile read_sharded_safetensors(const std::filesystem::path& index);
 ///
 /// Throws `c10::ValueError` for a tensor that is undefined, sparse, of a dtype that the
 /// format does not have, or named `__metadata__`, and for text that is not UTF-8;
-/// `CheckpointError` when the file cannot be written.
+/// `WriteError` when the file cannot be written.
 ///
 /// Example:
 /// ```
@@ -82,6 +84,12 @@ SafetensorsFile read_sharded_safetensors(const std::filesystem::path& index);
 /// ```
 void write_safetensors(
     const std::filesystem::path& path,
+    const TensorMap& tensors,
+    const Metadata& metadata = {});
+
+/// The same through a file that the caller commits.
+void write_safetensors(
+    AtomicFile& file,
     const TensorMap& tensors,
     const Metadata& metadata = {});
 

@@ -32,7 +32,7 @@ struct EventLogOptions {
 /// a record that is cut off. Each log is a file of its own; its name sorts behind those
 /// that are there, which is the order in which TensorBoard reads them.
 ///
-/// Not for several threads at once. Throws `trmml::Error` (path, reason) when the
+/// Not for several threads at once. Throws `trmml::WriteError` (path, reason) when the
 /// folder is missing or the disk is full, and `std::invalid_argument` for an empty tag
 /// or a negative step. Bytes that are not UTF-8 are replaced.
 ///

@@ -111,7 +111,7 @@ class HtmlReport {
   /// The whole file.
   std::string html() const;
 
-  /// Writes the file, atomically. Throws `trmml::Error` if that fails.
+  /// Writes the file, atomically. Throws `trmml::WriteError` if that fails.
   void write(const std::filesystem::path& path) const;
 
  private:

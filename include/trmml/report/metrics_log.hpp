@@ -36,7 +36,7 @@ struct EpochMetrics {
 /// same order, NaN as null. A line is in the file as a whole or not at all, as soon as
 /// `append` returns.
 ///
-/// Throws `trmml::Error` (path, reason) when the file cannot be written.
+/// Throws `trmml::WriteError` (path, reason) when the file cannot be written.
 ///
 /// Example:
 /// ```

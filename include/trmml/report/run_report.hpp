@@ -88,7 +88,7 @@ struct RunReport {
 /// The text of `report.json`. Keys always stand in the same order.
 std::string to_json(const RunReport& report);
 
-/// Writes `report.json`, atomically. Throws `trmml::Error` if that fails.
+/// Writes `report.json`, atomically. Throws `trmml::WriteError` if that fails.
 void write_json(const std::filesystem::path& path, const RunReport& report);
 
 /// A table of methods: a row each of `rows`, the best mAP in bold.

@@ -11,6 +11,7 @@
 #include <charconv>
 #include <filesystem>
 #include <string>
+#include <type_traits>
 
 // The state of a training run: named tensors and named numbers in one safetensors file,
 // written atomically. Ours.
@@ -74,14 +75,15 @@ inline void load_optimizer(
   }
 }
 
-/// The whole number that a state's metadata holds under `key`. Throws
-/// `CheckpointError` when it is missing or no number.
-inline int64_t state_number(
+/// The number (whole, or of another type) that a state's metadata holds under `key`.
+/// Throws `CheckpointError` when it is missing or no such number.
+template <typename Number = int64_t>
+Number state_number(
     const io::Metadata& metadata,
     const std::string& key,
     const std::filesystem::path& where) {
   const auto found = metadata.find(key);
-  int64_t value = 0;
+  Number value = 0;
   if (found != metadata.end()) {
     const char* end = found->second.data() + found->second.size();
     const auto [rest, code] = std::from_chars(found->second.data(), end, value);
@@ -90,8 +92,9 @@ inline int64_t state_number(
     }
   }
   throw CheckpointError(fmt::format(
-      "{}: expected a whole number under \"{}\" in the state's metadata, got {}",
+      "{}: expected a {}number under \"{}\" in the state's metadata, got {}",
       where.string(),
+      std::is_integral_v<Number> ? "whole " : "",
       key,
       found == metadata.end() ? "nothing" : "\"" + found->second + "\""));
 }

@@ -70,7 +70,7 @@ class ClipPretraining {
     set_learning_rate();
     at::Tensor image_features;
     {
-      const CpuAutocastGuard autocast(options_.bfloat16());
+      const AutocastGuard autocast(at::kCPU, options_.bfloat16());
       image_features = model_->encode_image(batch.images);
     }
     const at::Tensor v = normalized(image_features.to(at::kFloat));

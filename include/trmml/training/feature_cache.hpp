@@ -77,7 +77,7 @@ class FeatureCache : public FeatureSource {
   /// Opens the cache of a key and fills what is missing from `source`: its test views,
   /// and its training views of epochs 0 .. K - 1.
   ///
-  /// Throws `trmml::Error` when the disk has no room for what is missing (before
+  /// Throws `trmml::WriteError` when the disk has no room for what is missing (before
   /// anything is encoded) or cannot be written, `CheckpointError` for a file that is
   /// damaged or of another cache (with a hint to remove it), `Interrupted` when asked
   /// to stop: what is done is kept.

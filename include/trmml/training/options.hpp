@@ -60,6 +60,11 @@ struct TrainerOptions {
   /// Steps between two states, besides the one at the end of each epoch; 0: only those.
   TORCH_ARG(int64_t, checkpoint_every) = 0;
 
+  /// Compute the method's forward and backward pass in bfloat16 where that is safe
+  /// (autocast: matrix products, not the loss, nor evaluation and pseudo-labels).
+  /// Weights, their average and the moments stay float.
+  TORCH_ARG(bool, bfloat16) = false;
+
   /// Continue from the state in `folder`, if there is one.
   TORCH_ARG(bool, resume) = false;
 };

@@ -2,31 +2,19 @@
 
 #include "trmml/core/random.hpp"
 #include "trmml/io/module_weights.hpp"
-#include "trmml/method/evidence.hpp"
-#include "trmml/method/method.hpp"
-#include "trmml/method/trm_ml_loss.hpp"
-#include "trmml/training/checkpoint.hpp"
-#include "trmml/training/ema.hpp"
-#include "trmml/training/evaluate.hpp"
+#include "trmml/training/epoch_selection.hpp"
 #include "trmml/training/options.hpp"
-#include "trmml/training/schedule.hpp"
-
-#include <torch/nn/utils/clip_grad.h>
-#include <torch/optim/adamw.h>
+#include "trmml/training/pseudo_label_refresh.hpp"
+#include "trmml/training/state_file.hpp"
+#include "trmml/training/training_step.hpp"
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <chrono>
-#include <cmath>
-#include <filesystem>
 #include <functional>
-#include <limits>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -34,13 +22,6 @@ namespace trmml::training {
 
 using trmml::gather_evidence;
 using trmml::TrainingSet;
-
-/// Pictures of the training pool that are never trained on: the best epoch is chosen on
-/// them.
-struct HeldOutSet {
-  Features features;
-  at::Tensor labels;  ///< int8 [n, C], on the CPU
-};
 
 /// What is known at the end of an epoch.
 struct EpochReport {
@@ -51,7 +32,8 @@ struct EpochReport {
   double held_out_mAP_raw = 0.0;                       ///< of the weights themselves
   std::optional<double> test_mAP;  ///< of the averaged weights, if a test was given
   at::Tensor pseudo_labels;        ///< int8 [N, C] used in this epoch; or undefined
-  double seconds = 0.0;
+  at::Tensor held_out_logits;      ///< [n, C] of the averaged weights
+  double seconds = 0.0;            ///< before a break, too, as far as it was saved
 };
 
 /// What the program is told and asked while training runs; each may be empty.
@@ -71,6 +53,10 @@ struct TrainingResult {
   /// What choosing the epoch on the test itself would have shown, if one was given:
   /// not a result, but what many papers print.
   std::optional<double> best_test_mAP;
+
+  /// Of training and evaluating, in all starts of the run; what a killed one did after
+  /// its last state is not counted.
+  double seconds = 0.0;
 };
 
 /// Trains a method on frozen features: AdamW, one-cycle schedule, moving average of the
@@ -86,8 +72,9 @@ struct TrainingResult {
 /// through the method (dropout), and keeps its state with the rest.
 ///
 /// Throws `trmml::Error` naming every term when the loss is not finite, `Interrupted`
-/// when asked to stop, `CheckpointError` when a state does not fit, `c10::ValueError`
-/// for shapes that disagree.
+/// when asked to stop, `CheckpointError` when a state does not fit, `WriteError` when
+/// one cannot be written (the one before it is then whole), `c10::ValueError` for
+/// shapes that disagree.
 /// ```
 /// Trainer trainer(model.ptr(), TrmMlLoss(), TrainerOptions().epochs(15));
 /// TrainingResult result = trainer.fit(train, held_out);
@@ -99,32 +86,15 @@ class Trainer {
       TrmMlLoss loss,
       const TrainerOptions& options,
       std::optional<PseudoLabelerOptions> pseudo_labels = std::nullopt)
-      : options_(options),
+      : options_(checked(options)),
         method_(std::move(method)),
-        loss_(std::move(loss)),
-        groups_(method_->parameter_groups()),
-        optimizer_(optimizer_groups()) {
-    TORCH_CHECK_VALUE(
-        options_.epochs() > 0 && options_.batch_size() > 0,
-        "Trainer: expected epochs and batch_size > 0, got ",
-        options_.epochs(),
-        " and ",
-        options_.batch_size());
-    TORCH_CHECK_VALUE(
-        options_.ema_memory() > 0 && options_.ema_memory() < 1,
-        "Trainer: expected ema_memory in (0, 1), got ",
-        options_.ema_memory());
-    TORCH_CHECK_VALUE(
-        options_.accumulate() > 0,
-        "Trainer: expected accumulate > 0, got ",
-        options_.accumulate());
-    TORCH_CHECK_VALUE(
-        !options_.resume() || !options_.folder().empty(),
-        "Trainer: expected a folder to resume from, got resume without folder");
-    if (pseudo_labels) {
-      labeler_ = PseudoLabeler(*pseudo_labels);
-    }
-  }
+        state_(options.folder()),
+        pseudo_labels_(pseudo_labels, options),
+        training_step_(
+            method_,
+            loss,
+            options,
+            loss->options.contrastive_weight() != 0 || pseudo_labels_.is_on()) {}
 
   /// `test`, if given, is scored after every epoch and never chosen by.
   TrainingResult fit(
@@ -133,242 +103,84 @@ class Trainer {
       const TrainerCallbacks& callbacks = {},
       const HeldOutSet* test = nullptr) {
     start(train, held_out, test);
-    if (options_.resume() && std::filesystem::exists(state_path())) {
+    if (options_.resume() && state_.exists()) {
       load_state(train);
     }
-    const int64_t batches = steps_per_epoch(train);
-    while (epoch_ < options_.epochs() && !should_stop_early()) {
-      const auto begin = std::chrono::steady_clock::now();
-      if (step_ == 0) {
-        estimate_pseudo_labels(train);
+    while (place_.epoch < options_.epochs() && !should_stop_early()) {
+      if (place_.step == 0) {
+        pseudo_labels_.estimate(*method_, training_step_.ema(), train, place_.epoch);
       }
       const at::Tensor order = at::tensor(epoch_order(
-          train.labels.size(0), options_.seed(), static_cast<uint64_t>(epoch_)));
-      while (step_ < batches) {
-        train_step(train, order);
-        after_step(batches, callbacks);
+          train.labels.size(0), options_.seed(), static_cast<uint64_t>(place_.epoch)));
+      while (place_.step < steps_) {
+        training_step_.run(
+            train,
+            pseudo_labels_.labels(),
+            pseudo_labels_.soft_targets(),
+            order,
+            place_);
+        after_step(callbacks);
       }
-      EpochReport report = close_epoch(held_out, test, batches);
-      const std::chrono::duration<double> seconds =
-          std::chrono::steady_clock::now() - begin;
-      report.seconds = seconds.count();
+      const EpochReport report = close_epoch(held_out, test);
       // What the program writes about an epoch is there before the state says that the
       // epoch is done: a run that is killed in between tells it again, not never.
       if (callbacks.epoch_end) {
         callbacks.epoch_end(report);
       }
       save_state();
-      if (asked_to_stop_ && epoch_ < options_.epochs() && !should_stop_early()) {
+      if (asked_to_stop_ && place_.epoch < options_.epochs() && !should_stop_early()) {
         throw interrupted();
       }
     }
-    const torch::NoGradGuard no_grad;
-    for (size_t i = 0; i < best_.size(); ++i) {
-      at::Tensor parameter = ema_->parameters()[i].second;
-      parameter.copy_(best_[i]);
-    }
+    selection_.apply(training_step_.ema());
     return {
-        epoch_,
-        best_epoch_,
-        best_mAP_,
-        test == nullptr ? std::nullopt : std::optional<double>(best_test_mAP_)};
+        place_.epoch,
+        selection_.best_epoch(),
+        selection_.best_mAP(),
+        test == nullptr ? std::nullopt
+                        : std::optional<double>(selection_.best_test_mAP()),
+        run_clock_.seconds()};
   }
 
  private:
-  // ---------------------------------------------------------------- one step
-
-  // A step's pictures, in parts that are in memory one after the other.
-  void train_step(const TrainingSet& train, const at::Tensor& order) {
-    const at::Tensor batch = batch_of(order, step_);
-    const auto parts = batch.chunk(options_.accumulate());
-    optimizer_.zero_grad();
-    for (size_t i = 0; i < parts.size(); ++i) {
-      const clip::ImageFeatures images =
-          train.features->training_views(parts[i], epoch_);
-      train.features->prefetch(
-          i + 1 < parts.size() ? parts[i + 1] : next_part(order), epoch_);
-      const double share =
-          static_cast<double>(parts[i].size(0)) / static_cast<double>(batch.size(0));
-      const TrmMlTargets targets = targets_of(train, parts[i]);
-      const TrmMlOutput output = method_->forward(images);
-      const TrmMlLossTerms terms =
-          loss_->forward(output, targets, method_->prototypes());
-      record(terms, share);
-      (parts.size() == 1 ? terms.total : terms.total * share).backward();
-      update_prototypes(output, targets);
+  // Seconds since it was started, added to those of the starts before a break.
+  class Clock {
+   public:
+    void start(double before = 0.0) {
+      before_ = before;
+      begin_ = std::chrono::steady_clock::now();
     }
-    torch::nn::utils::clip_grad_norm_(all_parameters(), options_.max_grad_norm());
-    set_learning_rates();
-    optimizer_.step();
-    ema_->update();
+    double seconds() const {
+      const std::chrono::duration<double> since =
+          std::chrono::steady_clock::now() - begin_;
+      return before_ + since.count();
+    }
+
+   private:
+    double before_ = 0.0;
+    std::chrono::steady_clock::time_point begin_;
+  };
+
+  static const TrainerOptions& checked(const TrainerOptions& options) {
+    TORCH_CHECK_VALUE(
+        options.epochs() > 0 && options.batch_size() > 0,
+        "Trainer: expected epochs and batch_size > 0, got ",
+        options.epochs(),
+        " and ",
+        options.batch_size());
+    TORCH_CHECK_VALUE(
+        options.ema_memory() > 0 && options.ema_memory() < 1,
+        "Trainer: expected ema_memory in (0, 1), got ",
+        options.ema_memory());
+    TORCH_CHECK_VALUE(
+        options.accumulate() > 0,
+        "Trainer: expected accumulate > 0, got ",
+        options.accumulate());
+    TORCH_CHECK_VALUE(
+        !options.resume() || !options.folder().empty(),
+        "Trainer: expected a folder to resume from, got resume without folder");
+    return options;
   }
-
-  // Indices of the pictures of a step; none after the last one of an epoch.
-  at::Tensor batch_of(const at::Tensor& order, int64_t step) const {
-    const int64_t first = std::min(step * options_.batch_size(), order.size(0));
-    return order.narrow(
-        0, first, std::min(options_.batch_size(), order.size(0) - first));
-  }
-
-  at::Tensor next_part(const at::Tensor& order) const {
-    const at::Tensor next = batch_of(order, step_ + 1);
-    return next.size(0) == 0 ? next : next.chunk(options_.accumulate()).front();
-  }
-
-  at::Device device() const { return groups_.front().parameters.front().device(); }
-
-  TrmMlTargets targets_of(const TrainingSet& train, const at::Tensor& index) const {
-    TrmMlTargets targets;
-    const auto rows = [&](const at::Tensor& table) {
-      return table.defined() ? table.index_select(0, index).to(device()) : at::Tensor();
-    };
-    targets.labels = rows(train.labels);
-    targets.epoch = epoch_;
-    targets.pseudo_labels = rows(pseudo_labels_);
-    targets.soft_targets = rows(soft_targets_);
-    return targets;
-  }
-
-  // After the gradients: the graph of this batch no longer needs the bank.
-  void update_prototypes(const TrmMlOutput& output, const TrmMlTargets& targets) {
-    CategoryPrototypeBankImpl* bank = method_->prototypes();
-    if (bank == nullptr || (loss_->options.contrastive_weight() == 0 && !labeler_)) {
-      return;
-    }
-    const at::Tensor labels =
-        loss_->options.unknown_labels() == UnknownLabels::kIgnored
-            ? targets.labels
-            : functional::confident_absences(targets.labels, output.region_logits);
-    bank->update(
-        output.query_features.detach(),
-        labels,
-        output.text_features.detach(),
-        output.region_logits.detach().sigmoid());
-  }
-
-  // Throws when the loss is not finite; else adds the terms to the epoch's sums.
-  void record(const TrmMlLossTerms& terms, double share) {
-    const auto named = terms.named();
-    if (!std::isfinite(terms.total.item<double>())) {
-      std::string text;
-      for (const auto& [name, term] : named) {
-        const double value = term.item<double>();
-        text += fmt::format(
-            "{}{} {}",
-            text.empty() ? "" : ", ",
-            name,
-            std::isnan(value) ? std::abs(value) : value);  // never "-nan"
-      }
-      throw Error(fmt::format(
-          "Trainer: expected a finite loss in epoch {} at step {}, got {} (lower the "
-          "learning rates, or look for broken features)",
-          epoch_,
-          step_,
-          text));
-    }
-    for (const auto& [name, value] : named) {
-      sums_[name] += share * value.item<double>();
-    }
-  }
-
-  void set_learning_rates() {
-    const int64_t step = epoch_ * steps_ + step_;
-    for (size_t i = 0; i < groups_.size(); ++i) {
-      const OneCyclePoint point = one_cycle(
-          step, options_.epochs() * steps_, max_learning_rate(i), options_.rise());
-      auto& group = static_cast<torch::optim::AdamWOptions&>(
-          optimizer_.param_groups()[i].options());
-      group.lr(point.learning_rate).betas(std::make_tuple(point.momentum, 0.999));
-      if (i == 0) {
-        learning_rate_ = point.learning_rate;
-      }
-    }
-  }
-
-  void after_step(int64_t batches, const TrainerCallbacks& callbacks) {
-    ++step_;
-    asked_to_stop_ = callbacks.should_stop && callbacks.should_stop();
-    const bool due =
-        options_.checkpoint_every() > 0 && step_ % options_.checkpoint_every() == 0;
-    if ((due || asked_to_stop_) && step_ < batches) {
-      save_state();
-    }
-    if (callbacks.step_end) {
-      callbacks.step_end(epoch_ * batches + step_, options_.epochs() * batches);
-    }
-    if (asked_to_stop_ && step_ < batches) {
-      throw interrupted();
-    }
-  }
-
-  // To be thrown after the state has been saved.
-  Interrupted interrupted() const {
-    return Interrupted(fmt::format(
-        "stopped in epoch {} after step {}{}",
-        epoch_,
-        step_,
-        options_.folder().empty()
-            ? std::string("; no state is saved, because there is no folder for it")
-            : fmt::format(
-                  "; {} is saved, continue with --resume", state_path().string())));
-  }
-
-  // ---------------------------------------------------------------- one epoch
-
-  void estimate_pseudo_labels(const TrainingSet& train) {
-    if (!labeler_ || epoch_ < options_.pseudo_from_epoch()) {
-      return;
-    }
-    const Ema::Applied averaged(*ema_);
-    const PseudoLabels pseudo = labeler_->forward(
-        gather_evidence(*method_, train, options_.evidence()), train.labels);
-    pseudo_labels_ = pseudo.labels;
-    if (labeler_->options.policy() == PseudoLabelPolicy::kRelationsSoft) {
-      soft_targets_ = pseudo.soft_targets.to(at::kFloat);
-    }
-  }
-
-  EpochReport
-  close_epoch(const HeldOutSet& held_out, const HeldOutSet* test, int64_t batches) {
-    EpochReport report;
-    report.epoch = epoch_;
-    for (const auto& [name, sum] : sums_) {
-      report.losses.emplace_back(name, sum / static_cast<double>(batches));
-    }
-    report.learning_rate = learning_rate_;
-    report.pseudo_labels = pseudo_labels_;
-    const auto score = [this](const HeldOutSet& set) {
-      return mean_average_precision(predict(*method_, set.features), set.labels).mAP;
-    };
-    report.held_out_mAP_raw = score(held_out);
-    {
-      const Ema::Applied averaged(*ema_);
-      report.held_out_mAP = score(held_out);
-      if (test != nullptr) {
-        report.test_mAP = score(*test);
-        best_test_mAP_ = std::max(best_test_mAP_, *report.test_mAP);
-      }
-    }
-    if (best_.empty() || report.held_out_mAP > best_mAP_) {
-      best_mAP_ = report.held_out_mAP;
-      best_epoch_ = epoch_;
-      best_.clear();
-      for (const at::Tensor& average : ema_->average()) {
-        best_.push_back(average.clone());
-      }
-    }
-    sums_.clear();
-    ++epoch_;
-    step_ = 0;
-    return report;
-  }
-
-  bool should_stop_early() const {
-    return options_.patience() > 0 && !best_.empty() &&
-           epoch_ - 1 - best_epoch_ >= options_.patience();
-  }
-
-  // ---------------------------------------------------------------- state
 
   void
   start(const TrainingSet& train, const HeldOutSet& held_out, const HeldOutSet* test) {
@@ -384,238 +196,125 @@ class Trainer {
     if (test != nullptr) {
       check_set(test->features, test->labels, train.labels.size(1));
     }
-    steps_ = steps_per_epoch(train);
-    NamedParameters named;
-    for (const auto& group : groups_) {
-      for (const at::Tensor& parameter : group.parameters) {
-        named.emplace_back(fmt::format("{:04}", named.size()), parameter);
-      }
-    }
-    const double decay =
-        std::pow(options_.ema_memory(), 1.0 / static_cast<double>(steps_));
-    ema_.emplace(std::move(named), decay);
+    steps_ = (train.labels.size(0) + options_.batch_size() - 1) / options_.batch_size();
+    training_step_.start(steps_);
+    run_clock_.start();
+    epoch_clock_.start();
     method_->as_module().train();
   }
 
-  int64_t steps_per_epoch(const TrainingSet& train) const {
-    return (train.labels.size(0) + options_.batch_size() - 1) / options_.batch_size();
-  }
-
-  std::filesystem::path state_path() const {
-    return options_.folder() / "last.safetensors";
-  }
-
-  std::filesystem::path previous_path() const {
-    return options_.folder() / "previous.safetensors";
-  }
-
-  // The state before the newest one gets a second name before a new one takes its
-  // place: at every moment there is a complete "last.safetensors".
-  void keep_previous_state() const {
-    namespace fs = std::filesystem;
-    if (!fs::exists(state_path())) {
-      return;
+  void after_step(const TrainerCallbacks& callbacks) {
+    const int64_t step = ++place_.step;
+    asked_to_stop_ = callbacks.should_stop && callbacks.should_stop();
+    const bool due =
+        options_.checkpoint_every() > 0 && step % options_.checkpoint_every() == 0;
+    if ((due || asked_to_stop_) && step < steps_) {
+      save_state();
     }
-    const fs::path link = options_.folder() / ".previous.safetensors.tmp";
-    std::error_code error;
-    fs::remove(link, error);
-    fs::create_hard_link(state_path(), link, error);
-    if (!error) {  // a file system without links keeps one state only
-      fs::rename(link, previous_path(), error);
+    if (callbacks.step_end) {
+      callbacks.step_end(place_.epoch * steps_ + step, options_.epochs() * steps_);
     }
+    if (asked_to_stop_ && step < steps_) {
+      throw interrupted();
+    }
+  }
+
+  EpochReport close_epoch(const HeldOutSet& held_out, const HeldOutSet* test) {
+    const EpochScores scores =
+        selection_.score(*method_, training_step_.ema(), held_out, test, place_.epoch);
+    EpochReport report;
+    report.epoch = place_.epoch;
+    report.losses = training_step_.take_losses();
+    report.learning_rate = training_step_.learning_rate();
+    report.held_out_mAP = scores.held_out_mAP;
+    report.held_out_mAP_raw = scores.held_out_mAP_raw;
+    report.test_mAP = scores.test_mAP;
+    report.pseudo_labels = pseudo_labels_.labels();
+    report.held_out_logits = scores.held_out_logits;
+    report.seconds = epoch_clock_.seconds();
+    epoch_clock_.start();
+    place_ = {place_.epoch + 1, 0};
+    return report;
+  }
+
+  bool should_stop_early() const {
+    return selection_.is_over(place_.epoch, options_.patience());
+  }
+
+  // To be thrown after the state has been saved.
+  Interrupted interrupted() const {
+    return Interrupted(fmt::format(
+        "stopped in epoch {} after step {}{}",
+        place_.epoch,
+        place_.step,
+        state_.has_folder()
+            ? fmt::format(
+                  "; {} is saved, continue with --resume", state_.path().string())
+            : std::string("; no state is saved, because there is no folder for it")));
   }
 
   void save_state() const {
-    if (options_.folder().empty()) {
+    if (!state_.has_folder()) {
       return;
     }
-    keep_previous_state();
     io::TensorMap tensors;
     for (const auto& [name, tensor] : io::module_tensors(method_->as_module())) {
       tensors["model." + name] = tensor;
     }
-    for (size_t i = 0; i < ema_->average().size(); ++i) {
-      tensors["ema." + ema_->parameters()[i].first] = ema_->average()[i];
-      if (!best_.empty()) {
-        tensors["best." + ema_->parameters()[i].first] = best_[i];
-      }
-    }
-    save_optimizer(optimizer_, "adamw", tensors);
-    if (pseudo_labels_.defined()) {
-      tensors["pseudo.labels"] = pseudo_labels_;
-    }
-    if (soft_targets_.defined()) {
-      tensors["pseudo.soft_targets"] = soft_targets_;
-    }
-    for (const auto& [name, sum] : sums_) {
-      tensors["sum." + name] = at::full({}, sum, at::kDouble);
-    }
-    tensors["best_mAP"] = at::full({}, best_mAP_, at::kDouble);
-    tensors["best_test_mAP"] = at::full({}, best_test_mAP_, at::kDouble);
+    io::Metadata metadata = {
+        {"format", "trmml.training.1"},
+        {"epoch", std::to_string(place_.epoch)},
+        {"step", std::to_string(place_.step)},
+        {"steps_per_epoch", std::to_string(steps_)},
+        {"batch_size", std::to_string(options_.batch_size())},
+        {"epochs", std::to_string(options_.epochs())},
+        {"seed", std::to_string(static_cast<int64_t>(options_.seed()))},
+        // Of one width: states of equal runs differ in these digits only.
+        {"seconds", fmt::format("{:.6e}", run_clock_.seconds())},
+        {"epoch_seconds",
+         fmt::format("{:.6e}", place_.step == 0 ? 0.0 : epoch_clock_.seconds())}};
+    training_step_.save(tensors);
+    pseudo_labels_.save(tensors);
+    selection_.save(training_step_.ema(), tensors, metadata);
     tensors["generator"] = at::globalContext().defaultGenerator(at::kCPU).get_state();
-    io::write_safetensors(
-        state_path(),
-        tensors,
-        {{"format", "trmml.training.1"},
-         {"epoch", std::to_string(epoch_)},
-         {"step", std::to_string(step_)},
-         {"steps_per_epoch", std::to_string(steps_)},
-         {"batch_size", std::to_string(options_.batch_size())},
-         {"epochs", std::to_string(options_.epochs())},
-         {"seed", std::to_string(static_cast<int64_t>(options_.seed()))},
-         {"best_epoch", std::to_string(best_epoch_)}});
-  }
-
-  io::SafetensorsFile read_state() const {
-    try {
-      return io::read_safetensors(state_path());
-    } catch (const CheckpointError& error) {
-      if (!std::filesystem::exists(previous_path())) {
-        throw;
-      }
-      throw CheckpointError(fmt::format(
-          "{} (the state before it is {}: copy it over the damaged one to continue "
-          "from "
-          "there)",
-          error.what(),
-          previous_path().string()));
-    }
+    state_.write(tensors, metadata);
   }
 
   void load_state(const TrainingSet& train) {
-    const io::SafetensorsFile file = read_state();
-    const auto number = [&](const char* key) {
-      return state_number(file.metadata, key, state_path());
-    };
-    const auto expect = [&](const char* key, int64_t expected) {
-      if (number(key) != expected) {
-        throw CheckpointError(fmt::format(
-            "{}: expected the state of a run with {} {}, got {} (resume with the "
-            "options of the run that wrote it)",
-            state_path().string(),
-            key,
-            expected,
-            number(key)));
-      }
-    };
-    expect("epochs", options_.epochs());
-    expect("steps_per_epoch", steps_);
-    expect("batch_size", options_.batch_size());
-    expect("seed", static_cast<int64_t>(options_.seed()));
-    io::TensorMap weights;
-    for (const auto& [name, tensor] : file.tensors) {
-      if (name.rfind("model.", 0) == 0) {
-        weights[name.substr(6)] = tensor;
-      } else if (name.rfind("sum.", 0) == 0) {
-        sums_[name.substr(4)] = tensor.item<double>();
-      }
-    }
-    io::load_module(method_->as_module(), weights, state_path().string());
-    load_optimizer(optimizer_, "adamw", file.tensors);
-    load_averages(file);
-    const auto find = [&](const char* name, at::IntArrayRef shape) {
-      const auto found = file.tensors.find(name);
-      if (found != file.tensors.end() && found->second.sizes() != shape) {
-        throw CheckpointError(fmt::format(
-            "{}: expected {} of shape {}, got {} (resume with the training set of the "
-            "run that wrote it)",
-            state_path().string(),
-            name,
-            format_shape(shape),
-            format_shape(found->second.sizes())));
-      }
-      return found == file.tensors.end() ? at::Tensor() : found->second.clone();
-    };
+    const SavedState state = state_.read();
+    state.expect("epochs", options_.epochs());
+    state.expect("steps_per_epoch", steps_);
+    state.expect("batch_size", options_.batch_size());
+    state.expect("seed", static_cast<int64_t>(options_.seed()));
+    io::load_module(
+        method_->as_module(), state.below("model."), state.path().string());
+    training_step_.load(state);
+    pseudo_labels_.load(state, train);
+    selection_.load(training_step_.ema(), state);
     auto generator = at::globalContext().defaultGenerator(at::kCPU);
-    const at::Tensor best_mAP = find("best_mAP", {});
-    const at::Tensor best_test_mAP = find("best_test_mAP", {});
-    const at::Tensor generator_state = find("generator", generator.get_state().sizes());
-    if (!best_mAP.defined() || !best_test_mAP.defined() || !generator_state.defined()) {
-      throw CheckpointError(fmt::format(
-          "{}: expected best_mAP, best_test_mAP and the state of the generator, got a "
-          "file without",
-          state_path().string()));
+    const at::Tensor generator_state =
+        state.find("generator", generator.get_state().sizes());
+    if (!generator_state.defined()) {
+      state.fail("expected the state of the generator, got a file without");
     }
-    pseudo_labels_ = find("pseudo.labels", train.labels.sizes());
-    soft_targets_ = find("pseudo.soft_targets", train.labels.sizes());
-    best_mAP_ = best_mAP.item<double>();
-    best_test_mAP_ = best_test_mAP.item<double>();
     generator.set_state(generator_state);
-    epoch_ = number("epoch");
-    step_ = number("step");
-    best_epoch_ = number("best_epoch");
-  }
-
-  void load_averages(const io::SafetensorsFile& file) {
-    const torch::NoGradGuard no_grad;
-    best_.clear();
-    for (size_t i = 0; i < ema_->average().size(); ++i) {
-      const std::string& name = ema_->parameters()[i].first;
-      const auto average = file.tensors.find("ema." + name);
-      if (average == file.tensors.end() ||
-          average->second.sizes() != ema_->average()[i].sizes()) {
-        throw CheckpointError(fmt::format(
-            "{}: expected the averaged weights of parameter {} in its shape {}",
-            state_path().string(),
-            name,
-            format_shape(ema_->average()[i].sizes())));
-      }
-      at::Tensor target = ema_->average()[i];
-      target.copy_(average->second);
-      const auto best = file.tensors.find("best." + name);
-      if (best != file.tensors.end()) {
-        best_.push_back(best->second.to(target.device(), /*non_blocking=*/false, true));
-      }
-    }
-  }
-
-  // ---------------------------------------------------------------- optimizer
-
-  double max_learning_rate(size_t group) const {
-    return groups_[group].name == "prompts" ? options_.prompt_learning_rate()
-                                            : options_.matcher_learning_rate();
-  }
-
-  std::vector<torch::optim::OptimizerParamGroup> optimizer_groups() const {
-    std::vector<torch::optim::OptimizerParamGroup> all;
-    for (size_t i = 0; i < groups_.size(); ++i) {
-      const double decay = groups_[i].name == "prompts" ? 0.0 : options_.weight_decay();
-      all.emplace_back(
-          groups_[i].parameters,
-          std::make_unique<torch::optim::AdamWOptions>(
-              torch::optim::AdamWOptions(max_learning_rate(i)).weight_decay(decay)));
-    }
-    return all;
-  }
-
-  std::vector<at::Tensor> all_parameters() const {
-    std::vector<at::Tensor> all;
-    for (const auto& group : groups_) {
-      all.insert(all.end(), group.parameters.begin(), group.parameters.end());
-    }
-    return all;
+    place_ = {state.number("epoch"), state.number("step")};
+    run_clock_.start(state.seconds("seconds"));
+    epoch_clock_.start(state.seconds("epoch_seconds"));
   }
 
   TrainerOptions options_;
   std::shared_ptr<Method> method_;
-  TrmMlLoss loss_;
-  PseudoLabeler labeler_{nullptr};
-  std::vector<ParameterGroup> groups_;
-  torch::optim::AdamW optimizer_;
-  std::optional<Ema> ema_;
+  StateFile state_;
+  PseudoLabelRefresh pseudo_labels_;
+  TrainingStep training_step_;
+  EpochSelection selection_;
 
   int64_t steps_ = 0;  // of an epoch
-  int64_t epoch_ = 0;
-  int64_t step_ = 0;  // done in this epoch
-  std::map<std::string, double> sums_;
+  StepPlace place_;    // of the next step
   bool asked_to_stop_ = false;
-  double learning_rate_ = 0.0;
-  at::Tensor pseudo_labels_;
-  at::Tensor soft_targets_;
-  std::vector<at::Tensor> best_;
-  double best_mAP_ = -std::numeric_limits<double>::infinity();
-  double best_test_mAP_ = -std::numeric_limits<double>::infinity();
-  int64_t best_epoch_ = 0;
+  Clock run_clock_;
+  Clock epoch_clock_;
 };
 
 }  // namespace trmml::training

@@ -1,0 +1,287 @@
+#pragma once
+
+#include "trmml/core/torch_version.hpp"
+#include "trmml/method/evidence.hpp"
+#include "trmml/method/method.hpp"
+#include "trmml/method/trm_ml_loss.hpp"
+#include "trmml/training/checkpoint.hpp"
+#include "trmml/training/ema.hpp"
+#include "trmml/training/options.hpp"
+#include "trmml/training/schedule.hpp"
+#include "trmml/training/state_file.hpp"
+
+#include <torch/nn/utils/clip_grad.h>
+#include <torch/optim/adamw.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace trmml::training {
+
+/// Which step of a training.
+struct StepPlace {
+  int64_t epoch = 0;
+  int64_t step = 0;  ///< of this epoch
+};
+
+/// One step of a training: the gradients of its pictures, part by part, their norm
+/// clipped; AdamW at the learning rates of one-cycle; the moving average of the
+/// weights; the prototypes.
+class TrainingStep {
+ public:
+  /// `keeps_prototypes`: whether anything reads them.
+  TrainingStep(
+      std::shared_ptr<Method> method,
+      TrmMlLoss loss,
+      const TrainerOptions& options,
+      bool keeps_prototypes)
+      : options_(options),
+        method_(std::move(method)),
+        loss_(std::move(loss)),
+        keeps_prototypes_(keeps_prototypes),
+        groups_(method_->parameter_groups()),
+        optimizer_(optimizer_groups()) {}
+
+  /// Before the first step: the average starts from the weights as they are.
+  void start(int64_t steps_per_epoch) {
+    steps_per_epoch_ = steps_per_epoch;
+    NamedParameters named;
+    for (const at::Tensor& parameter : all_parameters()) {
+      named.emplace_back(fmt::format("{:04}", named.size()), parameter);
+    }
+    ema_.emplace(
+        std::move(named),
+        std::pow(options_.ema_memory(), 1.0 / static_cast<double>(steps_per_epoch)));
+  }
+
+  /// Trains on the pictures of a step: the `batch_size` ones of `order` [N] from
+  /// `step * batch_size` on. `pseudo_labels` and `soft_targets` [N, C] may be
+  /// undefined. Throws `trmml::Error` naming every term when the loss is not finite.
+  void
+  run(const TrainingSet& train,
+      const at::Tensor& pseudo_labels,
+      const at::Tensor& soft_targets,
+      const at::Tensor& order,
+      StepPlace place) {
+    const at::Tensor batch = batch_of(order, place.step);
+    const auto parts = batch.chunk(options_.accumulate());
+    optimizer_.zero_grad();
+    for (size_t i = 0; i < parts.size(); ++i) {
+      const clip::ImageFeatures images =
+          train.features->training_views(parts[i], place.epoch);
+      train.features->prefetch(
+          i + 1 < parts.size() ? parts[i + 1] : next_part(order, place.step),
+          place.epoch);
+      const double share =
+          static_cast<double>(parts[i].size(0)) / static_cast<double>(batch.size(0));
+      const auto rows = [&](const at::Tensor& table) {
+        return table.defined() ? table.index_select(0, parts[i]).to(device())
+                               : at::Tensor();
+      };
+      TrmMlTargets targets;
+      targets.labels = rows(train.labels);
+      targets.epoch = place.epoch;
+      targets.pseudo_labels = rows(pseudo_labels);
+      targets.soft_targets = rows(soft_targets);
+      const TrmMlOutput output = forward(images);
+      const TrmMlLossTerms terms =
+          loss_->forward(output, targets, method_->prototypes());
+      record(terms, share, place);
+      (parts.size() == 1 ? terms.total : terms.total * share).backward();
+      update_prototypes(output, targets);
+    }
+    torch::nn::utils::clip_grad_norm_(all_parameters(), options_.max_grad_norm());
+    set_learning_rates(place);
+    optimizer_.step();
+    ema_->update();
+  }
+
+  /// Mean of each term of the loss over the steps of an epoch, by name; the next one
+  /// starts from nothing.
+  std::vector<std::pair<std::string, double>> take_losses() {
+    std::vector<std::pair<std::string, double>> losses;
+    for (const auto& [name, sum] : std::exchange(sums_, {})) {
+      losses.emplace_back(name, sum / static_cast<double>(steps_per_epoch_));
+    }
+    return losses;
+  }
+
+  /// Of the first group of parameters, at the last step.
+  double learning_rate() const { return learning_rate_; }
+
+  const Ema& ema() const { return *ema_; }
+
+  void save(io::TensorMap& state) const {
+    for (size_t i = 0; i < ema_->average().size(); ++i) {
+      state["ema." + ema_->parameters()[i].first] = ema_->average()[i];
+    }
+    save_optimizer(optimizer_, "adamw", state);
+    for (const auto& [name, sum] : sums_) {
+      state["sum." + name] = at::full({}, sum, at::kDouble);
+    }
+  }
+
+  void load(const SavedState& state) {
+    load_optimizer(optimizer_, "adamw", state.tensors());
+    const c10::NoGradGuard no_grad;
+    for (size_t i = 0; i < ema_->average().size(); ++i) {
+      const std::string& name = ema_->parameters()[i].first;
+      const auto average = state.tensors().find("ema." + name);
+      at::Tensor target = ema_->average()[i];
+      if (average == state.tensors().end() ||
+          average->second.sizes() != target.sizes()) {
+        state.fail(fmt::format(
+            "expected the averaged weights of parameter {} in its shape {}",
+            name,
+            format_shape(target.sizes())));
+      }
+      target.copy_(average->second);
+    }
+    sums_.clear();
+    for (const auto& [name, sum] : state.below("sum.")) {
+      sums_[name] = sum.item<double>();
+    }
+  }
+
+ private:
+  at::Device device() const { return groups_.front().parameters.front().device(); }
+
+  // Indices of the pictures of a step; none after the last one of an epoch.
+  at::Tensor batch_of(const at::Tensor& order, int64_t step) const {
+    const int64_t first = std::min(step * options_.batch_size(), order.size(0));
+    return order.narrow(
+        0, first, std::min(options_.batch_size(), order.size(0) - first));
+  }
+
+  at::Tensor next_part(const at::Tensor& order, int64_t step) const {
+    const at::Tensor next = batch_of(order, step + 1);
+    return next.size(0) == 0 ? next : next.chunk(options_.accumulate()).front();
+  }
+
+  // In bfloat16 where it is asked for; the loss is computed in float.
+  TrmMlOutput forward(const clip::ImageFeatures& images) {
+    if (!options_.bfloat16()) {
+      return method_->forward(images);
+    }
+    TrmMlOutput output;
+    {
+      const AutocastGuard autocast(device().type(), true);
+      output = method_->forward(images);
+    }
+    for (at::Tensor* tensor :
+         {&output.saliency,
+          &output.region_features,
+          &output.query_features,
+          &output.region_logits,
+          &output.query_logits,
+          &output.text_features}) {
+      if (tensor->defined()) {
+        *tensor = tensor->to(at::kFloat);
+      }
+    }
+    return output;
+  }
+
+  // After the gradients: the graph of this batch no longer needs the bank.
+  void update_prototypes(const TrmMlOutput& output, const TrmMlTargets& targets) {
+    CategoryPrototypeBankImpl* bank = method_->prototypes();
+    if (bank == nullptr || !keeps_prototypes_) {
+      return;
+    }
+    const at::Tensor labels =
+        loss_->options.unknown_labels() == UnknownLabels::kIgnored
+            ? targets.labels
+            : functional::confident_absences(targets.labels, output.region_logits);
+    bank->update(
+        output.query_features.detach(),
+        labels,
+        output.text_features.detach(),
+        output.region_logits.detach().sigmoid());
+  }
+
+  // Throws when the loss is not finite; else adds the terms to the epoch's sums.
+  void record(const TrmMlLossTerms& terms, double share, StepPlace place) {
+    const auto named = terms.named();
+    if (!std::isfinite(terms.total.item<double>())) {
+      std::string text;
+      for (const auto& [name, term] : named) {
+        const double value = term.item<double>();
+        text += fmt::format(
+            "{}{} {}",
+            text.empty() ? "" : ", ",
+            name,
+            std::isnan(value) ? std::abs(value) : value);  // never "-nan"
+      }
+      throw Error(fmt::format(
+          "Trainer: expected a finite loss in epoch {} at step {}, got {} (lower the "
+          "learning rates, or look for broken features)",
+          place.epoch,
+          place.step,
+          text));
+    }
+    for (const auto& [name, value] : named) {
+      sums_[name] += share * value.item<double>();
+    }
+  }
+
+  void set_learning_rates(StepPlace place) {
+    const int64_t step = place.epoch * steps_per_epoch_ + place.step;
+    const int64_t total = options_.epochs() * steps_per_epoch_;
+    for (size_t i = 0; i < groups_.size(); ++i) {
+      const OneCyclePoint point =
+          one_cycle(step, total, max_learning_rate(i), options_.rise());
+      auto& group = static_cast<torch::optim::AdamWOptions&>(
+          optimizer_.param_groups()[i].options());
+      group.lr(point.learning_rate).betas(std::make_tuple(point.momentum, 0.999));
+      if (i == 0) {
+        learning_rate_ = point.learning_rate;
+      }
+    }
+  }
+
+  double max_learning_rate(size_t group) const {
+    return groups_[group].name == "prompts" ? options_.prompt_learning_rate()
+                                            : options_.matcher_learning_rate();
+  }
+
+  std::vector<torch::optim::OptimizerParamGroup> optimizer_groups() const {
+    std::vector<torch::optim::OptimizerParamGroup> all;
+    for (size_t i = 0; i < groups_.size(); ++i) {
+      const double decay = groups_[i].name == "prompts" ? 0.0 : options_.weight_decay();
+      all.emplace_back(
+          groups_[i].parameters,
+          std::make_unique<torch::optim::AdamWOptions>(
+              torch::optim::AdamWOptions(max_learning_rate(i)).weight_decay(decay)));
+    }
+    return all;
+  }
+
+  std::vector<at::Tensor> all_parameters() const {
+    std::vector<at::Tensor> all;
+    for (const auto& group : groups_) {
+      all.insert(all.end(), group.parameters.begin(), group.parameters.end());
+    }
+    return all;
+  }
+
+  TrainerOptions options_;
+  std::shared_ptr<Method> method_;
+  TrmMlLoss loss_;
+  bool keeps_prototypes_;
+  std::vector<ParameterGroup> groups_;
+  torch::optim::AdamW optimizer_;
+  std::optional<Ema> ema_;
+  int64_t steps_per_epoch_ = 0;
+  std::map<std::string, double> sums_;
+  double learning_rate_ = 0.0;
+};
+
+}  // namespace trmml::training

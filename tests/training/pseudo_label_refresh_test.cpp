@@ -1,0 +1,180 @@
+#include "trmml/training/pseudo_label_refresh.hpp"
+
+#include "trmml/method/baselines.hpp"
+
+#include <ATen/ATen.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
+#include "support/tensors.hpp"
+#include "training/small_methods.hpp"
+#include "training/toy_problem.hpp"
+
+// From the averaged weights to the pseudo-labels of an epoch.
+
+using namespace small;
+using test::error_of;
+using test::is_close;
+using trmml::TextMatching;
+using trmml::TextMatchingBaseline;
+using trmml::TrmMl;
+using trmml::training::EvidenceOptions;
+using trmml::training::gather_evidence;
+
+TEST_CASE("gather_evidence: the pieces that are asked for") {
+  const toy::Problem problem = toy::make_problem();
+  TrmMl model = toy::make_model(problem);
+  train(model.ptr(), problem, toy::trainer_options().epochs(1));
+  const c10::NoGradGuard no_grad;
+  model->eval();
+  const TrmMlOutput output = model->forward(problem.train_features);
+  model->train();
+  const auto all = trmml::functional::relation_evidence(
+      output.query_features,
+      output.region_features,
+      model->bank->visual(),
+      model->bank->negative(),
+      problem.train.frozen_text,
+      problem.train.zero_shot);
+  const auto gathered =
+      [&](double visual, double text, double zero_shot, int64_t batch = 500) {
+        return gather_evidence(
+            *model,
+            problem.train,
+            EvidenceOptions().visual(visual).text(text).zero_shot(zero_shot),
+            batch);
+      };
+  const auto mean = [](const std::vector<at::Tensor>& pieces) {
+    return trmml::functional::combine_evidence(pieces);
+  };
+  CHECK(is_close(gathered(1, 1, 1), all.combined, 1e-5));
+  CHECK(is_close(gathered(1, 1, 1, 7), all.combined, 1e-4));
+  CHECK(is_close(gathered(1, 0, 0), mean({all.prototypes}), 1e-5));
+  CHECK(is_close(gathered(0, 1, 0), mean({all.relation}), 1e-5));
+  CHECK(is_close(gathered(0, 0, 1), mean({all.zero_shot}), 1e-5));
+  CHECK(is_close(gathered(1, 0, 1), mean({all.prototypes, all.zero_shot}), 1e-5));
+  CHECK(is_close(gathered(0, 2, 2), mean({all.relation, all.zero_shot}), 1e-5));
+  CHECK(is_close(gathered(1, 1, 0), mean({all.prototypes, all.relation}), 1e-5));
+  const at::Tensor weighted =
+      (mean({all.prototypes}) + 2 * mean({all.relation}) + 5 * mean({all.zero_shot})) /
+      8;
+  CHECK(is_close(gathered(1, 2, 5), weighted, 1e-5));
+  CHECK(model->is_training());
+  CHECK_FALSE(gathered(1, 1, 1).requires_grad());
+  CHECK(
+      error_of<c10::ValueError>([&] { gathered(0, 0, 0); }) ==
+      "gather_evidence: expected weights >= 0, not all 0, got visual 0, text 0, "
+      "zero_shot 0");
+  CHECK(
+      error_of<c10::ValueError>([&] { gathered(-1, 1, 1); }) ==
+      "gather_evidence: expected weights >= 0, not all 0, got visual -1, text 1, "
+      "zero_shot 1");
+
+  // Only what a piece is made of has to be there.
+  TrainingSet bare = problem.train;
+  bare.zero_shot = at::Tensor();
+  bare.frozen_text = at::Tensor();
+  const auto from_bare = [&](const EvidenceOptions& options) {
+    return error_of<c10::ValueError>([&] { gather_evidence(*model, bare, options); });
+  };
+  CHECK(from_bare(EvidenceOptions().text(0).zero_shot(0)) == "no error");
+  CHECK(
+      from_bare({}) ==
+      "gather_evidence: expected zero_shot of shape [60, 3], got an undefined tensor "
+      "(pseudo-labels are estimated from it)");
+  CHECK(
+      from_bare(EvidenceOptions().zero_shot(0)) ==
+      "gather_evidence: expected frozen_text of shape [3, *], got an undefined tensor "
+      "(pseudo-labels are estimated from it)");
+}
+
+TEST_CASE("gather_evidence: without regions there is the zero-shot score only") {
+  const toy::Problem problem = toy::make_problem();
+  Linear method(toy::kD, toy::kC);
+  const at::Tensor expected =
+      trmml::functional::standardise_per_category(problem.train.zero_shot);
+  CHECK(gather_evidence(method, problem.train).equal(expected));
+  CHECK(gather_evidence(method, problem.train, EvidenceOptions().zero_shot(0))
+            .equal(expected));
+  CHECK(method.batches.empty());
+}
+
+TEST_CASE("Trainer: pseudo-labels come from the average at the start of an epoch") {
+  const support::TemporaryFolder folder;
+  const toy::Problem problem = toy::make_problem();
+  TrmMl model = toy::make_model(problem);
+  const auto loss = TrmMlLossOptions().pseudo_weight(0.5);
+  std::vector<at::Tensor> expected = {{}};  // of epoch 0
+  std::vector<EpochReport> reports;
+  TrainerCallbacks callbacks;
+  callbacks.epoch_end = [&](const EpochReport& report) { reports.push_back(report); };
+  // In the first step of an epoch the folder holds the state at the end of the last.
+  callbacks.step_end = [&](int64_t step, int64_t) {
+    if (step == 1 || step % 4 != 1) {
+      return;
+    }
+    const auto state = trmml::io::read_safetensors(folder / "last.safetensors").tensors;
+    TrmMl averaged(std::dynamic_pointer_cast<trmml::TrmMlImpl>(model->clone()));
+    const c10::NoGradGuard no_grad;
+    trmml::io::TensorMap weights;
+    for (const auto& [name, tensor] : state) {
+      if (name.find("model.") == 0) {
+        weights[name.substr(6)] = tensor;
+      }
+    }
+    trmml::io::load_module(*averaged, weights, "state");
+    int64_t i = 0;
+    for (const auto& group : averaged->parameter_groups()) {
+      for (at::Tensor parameter : group.parameters) {
+        parameter.copy_(state.at(fmt::format("ema.{:04}", i++)));
+      }
+    }
+    expected.push_back(
+        trmml::PseudoLabeler()
+            ->forward(gather_evidence(*averaged, problem.train), problem.train.labels)
+            .labels);
+  };
+  Trainer trainer(
+      model.ptr(),
+      TrmMlLoss(loss),
+      toy::trainer_options().epochs(4).pseudo_from_epoch(2).folder(folder.path()),
+      PseudoLabelerOptions());
+  trainer.fit(problem.train, problem.held_out, callbacks);
+  REQUIRE(reports.size() == 4);
+  CHECK_FALSE(reports[0].pseudo_labels.defined());
+  CHECK_FALSE(reports[1].pseudo_labels.defined());
+  for (size_t e = 2; e < 4; ++e) {
+    const at::Tensor pseudo = reports[e].pseudo_labels;
+    REQUIRE(pseudo.defined());
+    CHECK(pseudo.equal(expected[e]));
+    CHECK(pseudo.scalar_type() == at::kChar);
+    CHECK(pseudo.masked_select(problem.train.labels.ne(0)).eq(0).all().item<bool>());
+    CHECK(pseudo.gt(0).any().item<bool>());
+    CHECK(pseudo.lt(0).any().item<bool>());
+  }
+  const auto has_pseudo = [&reports](size_t e) {
+    const auto names = names_of(reports[e]);
+    return std::find(names.begin(), names.end(), "pseudo_query") != names.end();
+  };
+  CHECK_FALSE(has_pseudo(1));
+  CHECK(has_pseudo(2));
+}
+
+TEST_CASE("Trainer: without a zero-shot score pseudo-labels are refused") {
+  toy::Problem problem = toy::make_problem();
+  problem.train.zero_shot = at::Tensor();
+  TrmMl model = toy::make_model(problem);
+  CHECK(
+      error_of<c10::ValueError>([&] {
+        train(model.ptr(), problem, toy::trainer_options(), {}, PseudoLabelerOptions());
+      })
+          .find("gather_evidence: expected zero_shot of shape [60, 3], got an "
+                "undefined") == 0);
+}
