@@ -14,6 +14,7 @@
 // vocabulary is looked for beside the checkpoint, then in the cache
 // (docs/tokenizer.md).
 
+#include "trmml/clip/frozen_image_tower.hpp"
 #include "trmml/functional/similarity.hpp"
 #include "trmml/report/progress.hpp"
 
@@ -61,6 +62,7 @@ void zero_shot(const Options& options) {
   clip_program::Clip clip = clip_program::load(options.clip);
   const at::Tensor text =
       clip_program::ensemble_features(clip, options.clip, names, prompts);  // [C, D]
+  const trmml::clip::FrozenImageTower tower(*clip.model, clip.dtype);
   const float scale = clip.model->logit_scale.to(at::kFloat).exp().item<float>();
   program::ScoreFile file(
       options.out, names, {options.score, prompts, clip.description});
@@ -69,7 +71,7 @@ void zero_shot(const Options& options) {
   const auto use = [&](const clip_program::Batch& batch) {
     if (!batch.indices.empty()) {
       const at::Tensor image =
-          clip.model->encode_image(batch.pixels).to(at::kCPU, at::kFloat);  // [B, D]
+          tower.global(batch.pixels).to(at::kCPU, at::kFloat);  // [B, D]
       at::Tensor scores =
           trmml::functional::l2_normalise(image).matmul(text.t());  // [B, C]
       if (options.score == "probability") {

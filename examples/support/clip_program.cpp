@@ -107,7 +107,8 @@ Clip load(const Options& options) {
           .image_heads(options.image_heads)
           .text_heads(options.text_heads)
           .device(clip.device)
-          .dtype(clip.dtype));
+          .dtype(clip.dtype)
+          .mapped(options.mapped && clip.device.is_cpu()));
   clip.model = loaded.model;
   clip.description = loaded.description;
   const int64_t resolution = options.resolution > 0

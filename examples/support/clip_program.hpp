@@ -37,6 +37,7 @@ struct Options {
   int workers = 2;
   std::string device = "cpu";
   std::string precision = "fp32";
+  bool mapped = false;  ///< see `CheckpointOptions`; on a CPU only
 };
 
 void add_options(CLI::App& app, Options& options);

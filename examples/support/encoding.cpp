@@ -90,6 +90,7 @@ void Encoding::run() {
 }
 
 void Encoding::images() {
+  tower_.emplace(*clip_.model, clip_.dtype);
   for_each_batch(
       options_.clip,
       clip_,
@@ -122,11 +123,11 @@ void Encoding::texts() {
 void Encoding::append(const Batch& batch) {
   std::map<std::string, at::Tensor> rows;
   if (!batch.indices.empty() && options_.dense.empty()) {
-    rows["features"] = clip_.model->encode_image(batch.pixels);
+    rows["features"] = tower_->global(batch.pixels);
   } else if (!batch.indices.empty()) {
     const auto form =
         options_.dense == "plain" ? DenseForm::kPlain : DenseForm::kDualCoOp;
-    const auto features = clip_.model->image_features(batch.pixels, form);
+    const auto features = tower_->features(batch.pixels, form);
     rows["features"] = features.global;
     rows["regions"] = features.regions;
   }

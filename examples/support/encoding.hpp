@@ -1,7 +1,9 @@
 #pragma once
 
+#include "trmml/clip/frozen_image_tower.hpp"
 #include "trmml/report/progress.hpp"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,6 +44,7 @@ class Encoding {
   const EncodeOptions& options_;
   const std::vector<std::string>& names_;
   Clip clip_;
+  std::optional<trmml::clip::FrozenImageTower> tower_;  // for pictures
   program::FeatureFile file_;
   trmml::report::Progress progress_;
 };

@@ -68,7 +68,9 @@ PictureOptions picture_options(
 Predictor::Predictor(const Trained& trained, const PredictorOptions& options)
     : trained_(trained), transform_(test_transform(trained.pictures)) {
   const PictureOptions pictures = picture_options(trained, options);
-  clip_program::Clip clip = clip_program::load(clip_options(pictures));
+  clip_program::Options clip_options = experiment::clip_options(pictures);
+  clip_options.mapped = true;  // the frozen tower copies its weights, no more is needed
+  clip_program::Clip clip = clip_program::load(clip_options);
   const std::string found = fingerprint(*clip.model);
   if (found != trained.clip_fingerprint) {
     throw CheckpointError(fmt::format(

@@ -25,7 +25,10 @@ ClipModel make_model(const ClipModelOptions& options, const CheckpointOptions& w
     const std::lock_guard<std::mutex> lock(generator.mutex());
     state = generator.get_state();
   }
-  ClipModel model(options);
+  ClipModel model = [&] {
+    const SkipInitialValues skip;
+    return ClipModel(options);
+  }();
   {
     const std::lock_guard<std::mutex> lock(generator.mutex());
     generator.set_state(state);
@@ -41,6 +44,12 @@ void check(const CheckpointOptions& options) {
           (dtype == at::kHalf && !options.device().is_cpu()),
       "load_clip: expected dtype Float, Double, BFloat16, or Half on an accelerator, "
       "got ",
+      toString(dtype),
+      " on ",
+      options.device().str());
+  TORCH_CHECK_VALUE(
+      !options.mapped() || (options.device().is_cpu() && dtype == at::kFloat),
+      "load_clip: expected neither device nor dtype for mapped weights, got ",
       toString(dtype),
       " on ",
       options.device().str());
@@ -65,7 +74,8 @@ LoadedClip load_clip(const fs::path& file_or_folder, const CheckpointOptions& op
   }
   check_weights(weights, named, sizes);
   result.model = make_model(sizes, options);
-  copy_weights(named, *result.model);
+  options.mapped() ? share_weights(named, *result.model)
+                   : copy_weights(named, *result.model);
   freeze(*result.model);
   describe(named, sizes, result);
   return result;

@@ -163,4 +163,28 @@ void copy_weights(const Named& named, ClipModelImpl& model) {
   }
 }
 
+void share_weights(const Named& named, ClipModelImpl& model) {
+  const at::NoGradGuard no_grad;
+  const auto share = [&named](const std::string& name, at::Tensor target) {
+    const Place place = place_of(named.family, name);
+    std::vector<at::Tensor> parts;
+    for (const std::string& part : place.names) {
+      const auto found = named.tensors.find(part);
+      if (found == named.tensors.end()) {
+        TORCH_INTERNAL_ASSERT(is_counter(name), name);
+        return;
+      }
+      parts.push_back(found->second);
+    }
+    const at::Tensor whole = parts.size() == 1 ? parts.front() : at::cat(parts);
+    target.set_data(place.transposed ? whole.t() : whole.view(target.sizes()));
+  };
+  for (const auto& item : model.named_parameters()) {
+    share(item.key(), item.value());
+  }
+  for (const auto& item : model.named_buffers()) {
+    share(item.key(), item.value());
+  }
+}
+
 }  // namespace trmml::clip::checkpoint

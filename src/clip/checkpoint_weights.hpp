@@ -20,4 +20,8 @@ void check_weights(
 /// are in memory once, not twice.
 void copy_weights(const Named& named, ClipModelImpl& model);
 
+/// Lets the parameters be the checked weights themselves, of whatever type; those that
+/// the file has in pieces are copied.
+void share_weights(const Named& named, ClipModelImpl& model);
+
 }  // namespace trmml::clip::checkpoint

@@ -1,4 +1,5 @@
 #include "trmml/clip/checkpoint.hpp"
+#include "trmml/clip/frozen_image_tower.hpp"
 
 #include "trmml/core/error.hpp"
 #include "trmml/io/module_weights.hpp"
@@ -9,6 +10,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <variant>
@@ -203,6 +205,78 @@ TEST_CASE("the model is frozen, and the global generator is left alone") {
   for (const auto& parameter : clip.model->parameters()) {
     CHECK_FALSE(parameter.requires_grad());
     CHECK(parameter.is_contiguous());
+  }
+}
+
+TEST_CASE("weights that stay in the file give the same tower") {
+  using trmml::clip::DenseForm;
+  using trmml::clip::FrozenImageTower;
+  const at::NoGradGuard no_grad;
+  at::manual_seed(3);
+  const at::Tensor expected_random = at::randn({4});
+  for (const char* name : {"small-rn", "small-vit"}) {
+    const auto reference =
+        trmml::io::read_safetensors(kCheckpoints / name / "reference.safetensors");
+    for (test::ClipCase item : test::clip_cases(reference)) {
+      INFO(name << "/" << item.file);
+      const LoadedClip copied = load_clip(kCheckpoints / name / item.file, item.options);
+      at::manual_seed(3);
+      const LoadedClip mapped =
+          load_clip(kCheckpoints / name / item.file, item.options.mapped(true));
+      CHECK(at::randn({4}).equal(expected_random));
+      CHECK(mapped.description == copied.description);
+      const auto values = trmml::io::module_tensors(*copied.model);
+      for (const auto& [key, tensor] : trmml::io::module_tensors(*mapped.model)) {
+        CHECK(tensor.to(at::kFloat).equal(values.at(key).to(at::kFloat)));
+        CHECK_FALSE(tensor.requires_grad());
+      }
+      const int64_t side = copied.model->options.input_resolution();
+      const at::Tensor images = test::clip_images(1, side);
+      ClipModel a = copied.model;
+      ClipModel b = mapped.model;
+      const auto expected =
+          FrozenImageTower(*a).features(images, DenseForm::kDualCoOp);
+      const auto features =
+          FrozenImageTower(*b, at::kFloat).features(images, DenseForm::kDualCoOp);
+      CHECK(features.global.equal(expected.global));
+      CHECK(features.regions.equal(expected.regions));
+    }
+  }
+  CHECK(
+      error_of_tensors(
+          open_clip_tensors(), two_heads().mapped(true).dtype(at::kDouble)) ==
+      "load_clip: expected neither device nor dtype for mapped weights, got Double on "
+      "cpu");
+}
+
+TEST_CASE("without initial values a model has the same names, sizes and options") {
+  for (const ClipModelOptions& options :
+       {ClipModelOptions(
+            ModifiedResNetOptions(8).width(8).layers({1, 2, 1, 1}).heads(4),
+            TextTransformerOptions(8).width(8).heads(2).layers(1).vocab_size(8)),
+        ClipModelOptions(
+            VisionTransformerOptions(8).width(8).layers(2).heads(2),
+            TextTransformerOptions(8).width(8).heads(2).layers(1).vocab_size(8))}) {
+    const ClipModel usual(options);
+    CHECK_FALSE(trmml::clip::SkipInitialValues::active());
+    const ClipModel empty = [&] {
+      const trmml::clip::SkipInitialValues skip;
+      return ClipModel(options);
+    }();
+    CHECK_FALSE(trmml::clip::SkipInitialValues::active());
+    auto there = trmml::io::module_tensors(*empty);
+    const auto expected = trmml::io::module_tensors(*usual);
+    REQUIRE(there.size() == expected.size());
+    for (const auto& [name, tensor] : expected) {
+      INFO(name);
+      CHECK(there.at(name).sizes() == tensor.sizes());
+    }
+    std::ostringstream a, b;
+    a << *usual;
+    b << *empty;
+    CHECK(a.str() == b.str());  // the layers' own options
+    trmml::io::load_module(*empty, expected, "weights");
+    CHECK(empty->clone() != nullptr);
   }
 }
 

@@ -1,5 +1,8 @@
 #include "trmml/clip/frozen_image_tower.hpp"
 
+#include <ATen/ops/arange.h>
+#include <ATen/ops/tensor.h>
+
 #include <string>
 #include <vector>
 
@@ -97,10 +100,24 @@ TEST_CASE("FrozenImageTower: bfloat16 is the same within its digits", "[clip]") 
   for (ClipModel& model : models()) {
     model->to(torch::kDouble);
     const FrozenImageTower tower(*model, at::kBFloat16);
-    const at::Tensor images = pictures(kShapes[0]);
-    CHECK(tower.global(images).scalar_type() == at::kBFloat16);
-    CHECK(worst_difference(model, tower, images) < 0.05);
+    for (const auto& shape : kShapes) {
+      const at::Tensor images = pictures(shape);
+      CHECK(tower.global(images).scalar_type() == at::kBFloat16);
+      CHECK(worst_difference(model, tower, images) < 0.05);
+    }
   }
+}
+
+TEST_CASE("clamp_negative_: ReLU, in bfloat16 for each of its numbers", "[clip]") {
+  const at::Tensor bits = at::arange(-32768, 32768, at::kInt).to(at::kShort);
+  const at::Tensor all = bits.view(at::kBFloat16);
+  const at::Tensor number = all.isnan().logical_not();
+  const at::Tensor out = detail::clamp_negative_(all.clone());
+  const at::Tensor expected = all.to(at::kFloat).clamp_min(0);
+  CHECK(out.to(at::kFloat).masked_select(number).equal(expected.masked_select(number)));
+  const at::Tensor positive_nan = all.isnan().logical_and(bits > 0);
+  CHECK(out.isnan().equal(positive_nan));
+  CHECK(detail::clamp_negative_(at::tensor({-1.0F, 2.0F})).equal(at::tensor({0.F, 2.F})));
 }
 
 TEST_CASE("FrozenImageTower: one cell, and sides that 32 does not divide", "[clip]") {
@@ -110,7 +127,10 @@ TEST_CASE("FrozenImageTower: one cell, and sides that 32 does not divide", "[cli
   const FrozenImageTower in_double(*model);
   const FrozenImageTower in_single(*model, at::kFloat);
   for (const auto& shape :
-       {std::vector<int64_t>{2, 3, 32, 32}, std::vector<int64_t>{2, 3, 70, 130}}) {
+       {std::vector<int64_t>{2, 3, 32, 32},
+        std::vector<int64_t>{2, 3, 70, 130},
+        std::vector<int64_t>{1, 3, 448, 320},
+        std::vector<int64_t>{3, 3, 448, 320}}) {
     CHECK(worst_difference(model, in_double, pictures(shape)) < 1e-12);
     CHECK(worst_difference(model, in_single, pictures(shape)) < 1e-5);
   }

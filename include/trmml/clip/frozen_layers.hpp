@@ -23,6 +23,21 @@
 
 namespace trmml::clip::detail {
 
+/// Weights to compute with, in single precision or better; not copied if they are.
+inline at::Tensor precise(const at::Tensor& x) {
+  return x.detach().to(at::promoteTypes(x.scalar_type(), at::kFloat));
+}
+
+/// max(x, 0) in place. In bfloat16 as whole numbers, for which the sign is in the same
+/// place, at a fraction of the time; NaN stays NaN or becomes 0, by its sign.
+inline at::Tensor clamp_negative_(at::Tensor x) {
+  if (x.is_cpu() && x.scalar_type() == at::kBFloat16) {
+    x.view(at::kShort).clamp_min_(0);
+    return x;
+  }
+  return x.relu_();
+}
+
 /// A convolution that adds a bias and, if asked to, applies ReLU in the same pass. On a
 /// CPU its weights are laid out once as oneDNN wants them; elsewhere, and for types
 /// that oneDNN does not multiply here, it is `at::conv2d`.
@@ -30,7 +45,8 @@ class FrozenConv {
  public:
   FrozenConv() = default;
 
-  /// weight [out, in, k, k], bias [out], of the type and on the device to compute in.
+  /// weight [out, in, k, k], bias [out], of the type and on the device to compute in;
+  /// both are copied.
   /// `side`: rows and columns of the usual input, which decide about the layout.
   FrozenConv(
       at::Tensor weight,
@@ -46,7 +62,7 @@ class FrozenConv {
       const int64_t in = weight.size(1);
       torch::jit::Stack stack = {
           weight.contiguous(at::MemoryFormat::ChannelsLast),
-          bias.contiguous(),
+          bias.clone(),  // the weights are copied where they are laid out
           std::vector<int64_t>{stride, stride},
           std::vector<int64_t>{padding, padding},
           std::vector<int64_t>{1, 1},
@@ -56,8 +72,8 @@ class FrozenConv {
       op->callBoxed(&stack);
       packed_ = stack.back();
     } else {
-      weight_ = weight.contiguous(at::MemoryFormat::ChannelsLast);
-      bias_ = bias.contiguous();
+      weight_ = weight.clone(at::MemoryFormat::ChannelsLast);
+      bias_ = bias.clone();
     }
   }
 
@@ -65,7 +81,7 @@ class FrozenConv {
   at::Tensor operator()(const at::Tensor& x) const {
     if (weight_.defined()) {
       at::Tensor out = at::conv2d(x, weight_, bias_, stride_, padding_);
-      return relu_ ? out.relu_() : out;
+      return relu_ ? clamp_negative_(out) : out;
     }
     torch::jit::Stack stack = {x, packed_};
     run_->callBoxed(&stack);
@@ -117,7 +133,7 @@ class FrozenLinear {
 };
 
 /// A convolution without bias and the BatchNorm behind it, in evaluation mode, as one
-/// convolution; exact but for rounding. Computed in double, then of type `dtype`.
+/// convolution; exact but for rounding. The scale is computed in double.
 inline FrozenConv fold(
     const torch::nn::Conv2dImpl& conv,
     const torch::nn::BatchNorm2dImpl& norm,
@@ -129,8 +145,9 @@ inline FrozenConv fold(
       exact(norm.weight) / (exact(norm.running_var) + norm.options.eps()).sqrt();
   const at::Tensor bias = exact(norm.bias) - exact(norm.running_mean) * scale;
   const int64_t kernel = conv.weight.size(2);
+  const at::Tensor weight = precise(conv.weight);
   return FrozenConv(
-      (exact(conv.weight) * scale.view({-1, 1, 1, 1})).to(dtype),
+      (weight * scale.to(weight.scalar_type()).view({-1, 1, 1, 1})).to(dtype),
       bias.to(dtype),
       (*conv.options.stride())[0],
       kernel / 2,

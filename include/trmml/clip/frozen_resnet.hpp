@@ -96,17 +96,17 @@ inline FrozenResNet::FrozenResNet(ModifiedResNetImpl& tower, at::ScalarType dtyp
       blocks_.push_back(block);
     }
   }
+  using detail::precise;
   const auto& pool = *tower.attnpool;
-  const auto exact = [](const at::Tensor& x) { return x.detach().to(at::kDouble); };
   const at::Tensor both =
-      at::matmul(exact(pool.c_proj->weight), exact(pool.v_proj->weight));  // [D, w]
+      at::matmul(precise(pool.c_proj->weight), precise(pool.v_proj->weight));  // [D, w]
   const at::Tensor bias =
-      at::matmul(exact(pool.c_proj->weight), exact(pool.v_proj->bias)) +
-      exact(pool.c_proj->bias);
+      at::matmul(precise(pool.c_proj->weight), precise(pool.v_proj->bias)) +
+      precise(pool.c_proj->bias);
   dense_ = detail::FrozenConv(
       both.unsqueeze(2).unsqueeze(3).to(dtype), bias.to(dtype), 1, 0, false, side);
   projected_positions_ =
-      at::matmul(exact(pool.positional_embedding), both.t()).to(dtype);
+      at::matmul(precise(pool.positional_embedding), both.t()).to(dtype);
   const auto own = [dtype](const at::Tensor& x) {
     return x.detach().to(dtype, /*non_blocking=*/false, /*copy=*/true);
   };
@@ -136,7 +136,7 @@ inline at::Tensor FrozenResNet::Block::operator()(const at::Tensor& x) const {
   if (out.is_cpu() && out.scalar_type() == at::kFloat) {
     return at::_add_relu_(out, identity);
   }
-  return out.add_(identity).relu_();
+  return detail::clamp_negative_(out.add_(identity));
 }
 
 inline at::Tensor FrozenResNet::trunk(const at::Tensor& images) const {

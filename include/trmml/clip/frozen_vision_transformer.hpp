@@ -103,22 +103,27 @@ inline FrozenVisionTransformer::FrozenVisionTransformer(
   const int64_t tokens = tower.positional_embedding.size(0);
   const double scale = 1.0 / std::sqrt(static_cast<double>(width / heads_));
   const double slope = quick_gelu_ ? 1.702 : 1.0;
-  const auto exact = [](const at::Tensor& x) { return x.detach().to(at::kDouble); };
+  using detail::precise;
+  // Shared with the tower if nothing changes: frozen layers copy what they are given.
+  const auto scaled = [&](const at::Tensor& x, double factor) {
+    return (factor == 1.0 ? x.detach() : precise(x) * factor).to(dtype);
+  };
   const auto own = [&](const at::Tensor& x, double factor = 1.0) {
-    return (exact(x) * factor).to(dtype);
+    const at::Tensor result = scaled(x, factor);
+    return result.is_alias_of(x) ? result.clone() : result;
   };
   const auto norm = [&](const torch::nn::LayerNorm& from) {
     return Norm{own(from->weight), own(from->bias), from->options.eps()};
   };
   const auto linear = [&](const torch::nn::Linear& from, double w, double b) {
-    return detail::FrozenLinear(own(from->weight, w), own(from->bias, b), tokens);
+    return detail::FrozenLinear(scaled(from->weight, w), scaled(from->bias, b), tokens);
   };
   const auto part = [width](const at::Tensor& in_proj, int64_t i) {
     return in_proj.slice(0, i * width, (i + 1) * width);  // of query, key, value
   };
 
   patches_ = detail::FrozenConv(
-      own(tower.conv1->weight),
+      scaled(tower.conv1->weight, 1.0),
       at::zeros({width}, tower.conv1->weight.options().dtype(dtype)),
       patch_size_,
       0,
@@ -131,14 +136,14 @@ inline FrozenVisionTransformer::FrozenVisionTransformer(
   ln_post_ = norm(tower.ln_post);
   for (int64_t i = 0; i + 1 < tower.transformer->layers(); ++i) {
     const auto& from = tower.transformer->block(i);
-    at::Tensor weight = exact(from.attn->in_proj_weight).clone();
-    at::Tensor bias = exact(from.attn->in_proj_bias).clone();
+    at::Tensor weight = precise(from.attn->in_proj_weight).clone();
+    at::Tensor bias = precise(from.attn->in_proj_bias).clone();
     part(weight, 0).mul_(scale);
     part(bias, 0).mul_(scale);
     blocks_.push_back(
         {norm(from.ln_1),
          norm(from.ln_2),
-         detail::FrozenLinear(own(weight), own(bias), tokens),
+         detail::FrozenLinear(scaled(weight, 1.0), scaled(bias, 1.0), tokens),
          linear(from.attn->out_proj, 1.0, 1.0),
          linear(from.mlp->c_fc, slope, slope),
          linear(from.mlp->c_proj, 1.0 / slope, 1.0)});
@@ -162,8 +167,8 @@ inline FrozenVisionTransformer::FrozenVisionTransformer(
   last_.c_proj = own(from.mlp->c_proj->weight, 1.0 / slope);
   last_.c_proj_bias = own(from.mlp->c_proj->bias);
   last_.values = detail::FrozenLinear(
-      own(at::matmul(exact(out.weight), exact(part(weight, 2)))),
-      own(at::matmul(exact(out.weight), exact(part(bias, 2))) + exact(out.bias)),
+      own(at::matmul(precise(out.weight), precise(part(weight, 2)))),
+      own(at::matmul(precise(out.weight), precise(part(bias, 2))) + precise(out.bias)),
       tokens);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "trmml/clip/image_features.hpp"
+#include "trmml/clip/initial_values.hpp"
 #include "trmml/core/check.hpp"
 
 #include <torch/arg.h>
@@ -211,10 +212,7 @@ namespace detail {
 
 inline torch::nn::Conv2d
 plain_conv(int64_t in, int64_t out, int64_t kernel, int64_t stride = 1) {
-  return torch::nn::Conv2d(torch::nn::Conv2dOptions(in, out, kernel)
-                               .stride(stride)
-                               .padding(kernel / 2)
-                               .bias(false));
+  return make_conv(in, out, kernel, stride, kernel / 2);
 }
 
 /// The tensors of an attention pool.
@@ -294,6 +292,9 @@ inline void BottleneckImpl::reset() {
 }
 
 inline void BottleneckImpl::reset_parameters() {
+  if (SkipInitialValues::active()) {
+    return;
+  }
   for (auto conv : {conv1, conv2, conv3}) {
     conv->reset_parameters();
   }
@@ -330,14 +331,17 @@ inline torch::Tensor BottleneckImpl::forward(const torch::Tensor& x) {
 inline void AttentionPoolImpl::reset() {
   positional_embedding = register_parameter(
       "positional_embedding", torch::empty({grid_ * grid_ + 1, width_}));
-  k_proj = register_module("k_proj", torch::nn::Linear(width_, width_));
-  q_proj = register_module("q_proj", torch::nn::Linear(width_, width_));
-  v_proj = register_module("v_proj", torch::nn::Linear(width_, width_));
-  c_proj = register_module("c_proj", torch::nn::Linear(width_, embed_dim_));
+  k_proj = register_module("k_proj", detail::make_linear(width_, width_));
+  q_proj = register_module("q_proj", detail::make_linear(width_, width_));
+  v_proj = register_module("v_proj", detail::make_linear(width_, width_));
+  c_proj = register_module("c_proj", detail::make_linear(width_, embed_dim_));
   reset_parameters();
 }
 
 inline void AttentionPoolImpl::reset_parameters() {
+  if (SkipInitialValues::active()) {
+    return;
+  }
   const double std = 1.0 / std::sqrt(static_cast<double>(width_));
   torch::nn::init::normal_(positional_embedding, 0.0, std);
   for (auto linear : {q_proj, k_proj, v_proj, c_proj}) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "trmml/clip/initial_values.hpp"
 #include "trmml/clip/prompt_layout.hpp"
 #include "trmml/clip/transformer.hpp"
 #include "trmml/core/check.hpp"
@@ -172,13 +173,16 @@ inline void TextTransformerImpl::reset() {
       "transformer",
       Transformer(width, options.layers(), options.heads(), options.quick_gelu()));
   token_embedding = register_module(
-      "token_embedding", torch::nn::Embedding(options.vocab_size(), width));
+      "token_embedding", detail::make_embedding(options.vocab_size(), width));
   ln_final = register_module(
       "ln_final", torch::nn::LayerNorm(torch::nn::LayerNormOptions({width})));
   reset_parameters();
 }
 
 inline void TextTransformerImpl::reset_parameters() {
+  if (SkipInitialValues::active()) {
+    return;
+  }
   using torch::nn::init::normal_;
   const double width = static_cast<double>(options.width());
   const double depth = static_cast<double>(options.layers());

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "trmml/clip/initial_values.hpp"
 #include "trmml/core/check.hpp"
 
 #include <torch/nn/cloneable.h>
@@ -205,11 +206,14 @@ inline void AttentionImpl::reset() {
   in_proj_weight =
       register_parameter("in_proj_weight", torch::empty({3 * width_, width_}));
   in_proj_bias = register_parameter("in_proj_bias", torch::empty({3 * width_}));
-  out_proj = register_module("out_proj", torch::nn::Linear(width_, width_));
+  out_proj = register_module("out_proj", detail::make_linear(width_, width_));
   reset_parameters();
 }
 
 inline void AttentionImpl::reset_parameters() {
+  if (SkipInitialValues::active()) {
+    return;
+  }
   torch::nn::init::xavier_uniform_(in_proj_weight);
   torch::nn::init::zeros_(in_proj_bias);
   out_proj->reset_parameters();
@@ -266,8 +270,8 @@ inline torch::Tensor AttentionImpl::values_only(const torch::Tensor& x) {
 }
 
 inline void MlpImpl::reset() {
-  c_fc = register_module("c_fc", torch::nn::Linear(width_, 4 * width_));
-  c_proj = register_module("c_proj", torch::nn::Linear(4 * width_, width_));
+  c_fc = register_module("c_fc", detail::make_linear(width_, 4 * width_));
+  c_proj = register_module("c_proj", detail::make_linear(4 * width_, width_));
 }
 
 inline void MlpImpl::reset_parameters() {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "trmml/clip/image_features.hpp"
+#include "trmml/clip/initial_values.hpp"
 #include "trmml/clip/transformer.hpp"
 #include "trmml/core/check.hpp"
 
@@ -166,9 +167,7 @@ inline void VisionTransformerImpl::reset() {
   proj = register_parameter("proj", torch::empty({width, options.embed_dim()}));
   conv1 = register_module(
       "conv1",
-      torch::nn::Conv2d(torch::nn::Conv2dOptions(3, width, options.patch_size())
-                            .stride(options.patch_size())
-                            .bias(false)));
+      detail::make_conv(3, width, options.patch_size(), options.patch_size(), 0));
   ln_pre = register_module("ln_pre", torch::nn::LayerNorm(norm));
   transformer = register_module(
       "transformer",
@@ -178,6 +177,9 @@ inline void VisionTransformerImpl::reset() {
 }
 
 inline void VisionTransformerImpl::reset_parameters() {
+  if (SkipInitialValues::active()) {
+    return;
+  }
   const double std = 1.0 / std::sqrt(static_cast<double>(options.width()));
   conv1->reset_parameters();
   ln_pre->reset_parameters();
