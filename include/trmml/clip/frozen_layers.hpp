@@ -1,5 +1,6 @@
 #pragma once
 
+#include "trmml/clip/winograd.hpp"
 #include "trmml/core/device.hpp"
 
 #include <ATen/Context.h>
@@ -58,7 +59,9 @@ class FrozenConv {
       : stride_(stride), padding_(padding), relu_(relu) {
     const auto op = find_operator("mkldnn_prepacked::conv2d_prepack");
     run_ = find_operator("mkldnn_prepacked::conv2d_run");
-    if (op && run_ && can_pack(weight)) {
+    if (WinogradConv::applies(weight, stride, padding)) {
+      winograd_.emplace(weight, bias, relu);
+    } else if (op && run_ && can_pack(weight)) {
       const int64_t in = weight.size(1);
       torch::jit::Stack stack = {
           weight.contiguous(at::MemoryFormat::ChannelsLast),
@@ -79,6 +82,9 @@ class FrozenConv {
 
   /// [B, in, h, w] -> [B, out, h', w'], both channels-last.
   at::Tensor operator()(const at::Tensor& x) const {
+    if (winograd_) {
+      return (*winograd_)(x);
+    }
     if (weight_.defined()) {
       at::Tensor out = at::conv2d(x, weight_, bias_, stride_, padding_);
       return relu_ ? clamp_negative_(out) : out;
@@ -104,6 +110,7 @@ class FrozenConv {
   int64_t stride_ = 1;
   int64_t padding_ = 0;
   bool relu_ = false;
+  std::optional<WinogradConv> winograd_;
   at::Tensor weight_, bias_;  // undefined when packed
   c10::IValue packed_;
   std::optional<c10::OperatorHandle> run_;
