@@ -263,8 +263,8 @@ void expect_effect(
     const std::string& what) {
   for (const std::string& flag : flags) {
     if (!has_effect && program::is_given(app, flag)) {
-      throw program::UsageError(
-          fmt::format("{}: expected {} (it would have no effect)", flag, what));
+      throw program::NoEffect(
+          flag, fmt::format("{}: expected {} (it would have no effect)", flag, what));
     }
   }
 }
@@ -293,7 +293,6 @@ void check(const CLI::App& app, const RunOptions& options) {
       app,
       is_trained,
       {"--epochs",
-       "--batch-size",
        "--accumulate",
        "--prompt-learning-rate",
        "--ema-memory",
@@ -305,6 +304,11 @@ void check(const CLI::App& app, const RunOptions& options) {
        "--class-position",
        "--logit-scale",
        "--unknown-labels"},
+      method("prompts"));
+  expect_effect(
+      app,
+      is_trained || program::is_given(app, "--limit-batches"),
+      {"--batch-size"},
       method("prompts"));
   expect_effect(
       app, s.kind == Kind::kTextPixel, {"--sharpness"}, method("text-pixel prompts"));
