@@ -41,8 +41,8 @@ void print_row(const trmml::report::RunReport& row) {
 }
 
 void quickstart(const Options& options) {
-  experiment::table_methods(
-      options.table);  // a wrong one is told before the work begins
+  // A wrong one is told before the work begins.
+  experiment::table_methods(options.table.run, options.table.method);
   const std::filesystem::path out(options.out);
   program::make_folder(out);
   trmml::set_threads(options.threads);

@@ -8,10 +8,5 @@
 #include "support/train_program.hpp"
 
 int main(int argc, char** argv) {
-  experiment::Defaults defaults;
-  defaults.positives_per_image = 2.9;  // 241,035 of 82,081 annotated pictures
-  return experiment::train_main(
-      {"train_coco", "Trains a method on MS-COCO.", {"coco2014", "coco2017"}, defaults},
-      argc,
-      argv);
+  return experiment::train_main("train_coco", argc, argv);
 }

@@ -9,12 +9,5 @@
 #include "support/train_program.hpp"
 
 int main(int argc, char** argv) {
-  experiment::Defaults defaults;
-  return experiment::train_main(
-      {"train_csv",
-       "Trains a method on data of one's own.",
-       {"csv", "folder", "coco-json"},
-       defaults},
-      argc,
-      argv);
+  return experiment::train_main("train_csv", argc, argv);
 }

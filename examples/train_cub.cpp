@@ -8,12 +8,5 @@
 #include "support/train_program.hpp"
 
 int main(int argc, char** argv) {
-  experiment::Defaults defaults;
-  return experiment::train_main(
-      {"train_cub",
-       "Trains a method on the attributes of CUB-200-2011.",
-       {"cub"},
-       defaults},
-      argc,
-      argv);
+  return experiment::train_main("train_cub", argc, argv);
 }

@@ -8,9 +8,5 @@
 #include "support/train_program.hpp"
 
 int main(int argc, char** argv) {
-  experiment::Defaults defaults;
-  return experiment::train_main(
-      {"train_nus", "Trains a method on NUS-WIDE.", {"nus-wide"}, defaults},
-      argc,
-      argv);
+  return experiment::train_main("train_nus", argc, argv);
 }

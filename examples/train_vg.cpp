@@ -8,9 +8,5 @@
 #include "support/train_program.hpp"
 
 int main(int argc, char** argv) {
-  experiment::Defaults defaults;
-  return experiment::train_main(
-      {"train_vg", "Trains a method on Visual Genome.", {"vg200", "vg256"}, defaults},
-      argc,
-      argv);
+  return experiment::train_main("train_vg", argc, argv);
 }

@@ -8,12 +8,5 @@
 #include "support/train_program.hpp"
 
 int main(int argc, char** argv) {
-  experiment::Defaults defaults;
-  defaults.epochs = 80;
-  defaults.weight_decay = 5e-4;
-  defaults.positives_per_image = 1.5;  // 7,306 of 5,011 pictures
-  return experiment::train_main(
-      {"train_voc", "Trains a method on PASCAL VOC.", {"voc2007", "voc2012"}, defaults},
-      argc,
-      argv);
+  return experiment::train_main("train_voc", argc, argv);
 }

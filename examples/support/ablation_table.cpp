@@ -2,31 +2,26 @@
 
 #include "trmml/method/ablation.hpp"
 
-#include <cmath>
 #include <utility>
+
+#include "support/mean_deviation.hpp"
 
 namespace experiment {
 namespace {
 
 using trmml::report::RunReport;
 
-// Mean and standard deviation (n - 1) of the test mAP over seeds, on the last seed's
-// report.
+// Mean and standard deviation of the test mAP over seeds, on the last seed's report.
 RunReport summary(const std::vector<RunReport>& runs) {
+  std::vector<double> mAP;
+  for (const RunReport& run : runs) {
+    mAP.push_back(run.mAP);
+  }
+  const MeanDeviation over_seeds = mean_deviation(mAP);
   RunReport row = runs.back();
-  double mean = 0.0;
-  double squares = 0.0;
-  for (const auto& run : runs) {
-    mean += run.mAP / static_cast<double>(runs.size());
-  }
-  for (const auto& run : runs) {
-    squares += (run.mAP - mean) * (run.mAP - mean);
-  }
-  row.runs = static_cast<int64_t>(runs.size());
-  row.mAP = mean;
-  if (runs.size() > 1) {
-    row.mAP_sd = std::sqrt(squares / static_cast<double>(runs.size() - 1));
-  }
+  row.runs = over_seeds.count;
+  row.mAP = over_seeds.mean;
+  row.mAP_sd = over_seeds.deviation;
   return row;
 }
 
@@ -41,13 +36,15 @@ trmml::report::Series curve(const RunResult& result) {
 
 }  // namespace
 
-std::vector<std::string> table_methods(const TableOptions& options) {
-  const Protocol& protocol = options.run.protocol;
-  if (options.method != "all") {
-    RunOptions run = options.run;
-    run.method = options.method;
+std::vector<std::string> table_methods(
+    const RunOptions& options,
+    const std::string& method) {
+  const Protocol& protocol = options.protocol;
+  if (method != "all") {
+    RunOptions run = options;
+    run.method = method;
     check(CLI::App(), run);
-    return {options.method};
+    return {method};
   }
   std::vector<std::string> names;
   for (const auto& [name, switches] : trmml::methods()) {
@@ -57,6 +54,10 @@ std::vector<std::string> table_methods(const TableOptions& options) {
     }
   }
   return names;
+}
+
+bool is_control(const std::string& method) {
+  return trmml::method_switches(method).zero_shot_at_test;
 }
 
 Table make_table(
@@ -69,8 +70,7 @@ Table make_table(
       "mAP on held-out pictures", "epoch", "mAP (%)", {}, /*y_in_percent=*/true};
   std::vector<RunReport> rows;
   std::vector<RunResult> bases;  // of the control, one a seed
-  for (const auto& name : table_methods(options)) {
-    const bool is_control = trmml::method_switches(name).zero_shot_at_test;
+  for (const auto& name : table_methods(options.run, options.method)) {
     std::vector<RunReport> runs;
     for (int64_t seed = 0; seed < options.seeds; ++seed) {
       RunOptions run_options = options.run;
@@ -81,8 +81,8 @@ Table make_table(
           run(world,
               run_options,
               callbacks,
-              is_control && index < bases.size() ? &bases[index] : nullptr);
-      if (name == "region+distillation+contrastive") {
+              is_control(name) && index < bases.size() ? &bases[index] : nullptr);
+      if (name == kBaseOfControl) {
         bases.push_back(result);
       }
       runs.push_back(result.report);

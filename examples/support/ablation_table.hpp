@@ -21,9 +21,16 @@ struct TableOptions {
   int64_t seeds = 1;           ///< runs a method, with seeds 0, 1, ...
 };
 
-/// The rows: one method, or all that the protocol defines and that differ from another
-/// row under it. Throws `program::UsageError` as `check` does.
-std::vector<std::string> table_methods(const TableOptions& options);
+/// The rows: `method`, or with "all" those that the protocol of `options` defines and
+/// that differ from another row under it. Throws `program::UsageError` as `check` does.
+std::vector<std::string> table_methods(
+    const RunOptions& options,
+    const std::string& method);
+
+/// The control adds the zero-shot score to a trained method's: to the weights of this
+/// row, so that it need not train again.
+bool is_control(const std::string& method);
+inline constexpr const char* kBaseOfControl = "region+distillation+contrastive";
 
 /// What the table's runs have shown.
 struct Table {

@@ -167,7 +167,8 @@ struct DataSet {
   std::string name;
   std::function<Split(const Options&, Part)> read;
   Words options;
-  bool is_file = false;  // whether --data is a file
+  bool is_file = false;    // whether --data is a file
+  bool has_sizes = false;  // of objects, always
 
   bool has(const std::string& flag) const {
     return std::find(options.begin(), options.end(), flag) != options.end();
@@ -178,10 +179,26 @@ const std::vector<DataSet>& all() {
   static const Words coco = {"--images", "--order", "--synonyms", "--check-pictures"};
   static const Words voc = {"--difficult", "--synonyms", "--check-pictures"};
   static const std::vector<DataSet> sets = {
-      {"coco2014", [](auto& o, Part p) { return read_coco(o, p, 2014); }, coco},
-      {"coco2017", [](auto& o, Part p) { return read_coco(o, p, 2017); }, coco},
-      {"voc2007", [](auto& o, Part p) { return read_voc(o, p, 2007); }, voc},
-      {"voc2012", [](auto& o, Part p) { return read_voc(o, p, 2012); }, voc},
+      {"coco2014",
+       [](auto& o, Part p) { return read_coco(o, p, 2014); },
+       coco,
+       /*is_file=*/false,
+       /*has_sizes=*/true},
+      {"coco2017",
+       [](auto& o, Part p) { return read_coco(o, p, 2017); },
+       coco,
+       /*is_file=*/false,
+       /*has_sizes=*/true},
+      {"voc2007",
+       [](auto& o, Part p) { return read_voc(o, p, 2007); },
+       voc,
+       /*is_file=*/false,
+       /*has_sizes=*/true},
+      {"voc2012",
+       [](auto& o, Part p) { return read_voc(o, p, 2012); },
+       voc,
+       /*is_file=*/false,
+       /*has_sizes=*/true},
       {"vg200", read_vg200, {"--label-lists", "--category-names", "--check-pictures"}},
       {"vg256", read_vg256, {"--check-pictures"}},
       {"nus-wide", read_nus_wide, {"--list", "--label-lists", "--check-pictures"}},
@@ -339,6 +356,10 @@ void check(const CLI::App& app, const Options& options) {
 bool has_part(const Options& options, Part part) {
   return part == Part::kTrain || !find(options.name).has("--test-data") ||
          !options.test_data.empty();
+}
+
+bool has_sizes(const std::string& name) {
+  return find(name).has_sizes;
 }
 
 Split read(const Options& options, Part part) {

@@ -55,6 +55,10 @@ void check(const CLI::App& app, const Options& options);
 /// given.
 bool has_part(const Options& options, Part part);
 
+/// Whether the sizes of objects are always known, and so which category of a picture is
+/// the most salient.
+bool has_sizes(const std::string& name);
+
 /// Reads one part. VOC2007: trainval and test; VOC2012 and COCO: train and val. Throws
 /// `program::UsageError` for a part that there is not, `trmml::DataError` with all
 /// faults of the files.

@@ -276,6 +276,9 @@ RunResult run(
   report.torch_version = trmml::torch_version();
   report.trmml_version = TRMML_VERSION;
   report.environment = program::environment();
+  if (!world.clip_description.empty()) {
+    report.environment.emplace_back("CLIP", world.clip_description);
+  }
   return result;
 }
 

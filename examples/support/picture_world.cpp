@@ -373,6 +373,7 @@ World load_world(
   const trmml::clip::Tokenizer tokenizer =
       clip_program::load_tokenizer(clip_options(options), clip);
   world.clip = clip.model;
+  world.clip_description = clip.description;
   const auto& names = world.all_train.names_for_clip;
   world.classnames = trmml::tokenize_classnames(tokenizer, names, "a photo of a");
   std::vector<std::string> texts;

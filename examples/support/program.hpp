@@ -18,6 +18,7 @@
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
 #if defined(__GLIBC__)
 #  include <malloc.h>
@@ -41,6 +42,17 @@ enum ExitStatus {
 class UsageError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
+};
+
+/// An option that is given and would change nothing; ends with `kUsage`.
+class NoEffect : public UsageError {
+ public:
+  NoEffect(std::string flag, const std::string& message)
+      : UsageError(message), flag_(std::move(flag)) {}
+  const std::string& flag() const { return flag_; }  ///< "--heads"
+
+ private:
+  std::string flag_;
 };
 
 inline std::atomic<bool>& stop_flag() {
@@ -173,8 +185,8 @@ inline void expect_effect(
     const std::string& what) {
   for (const std::string& flag : flags) {
     if (!has_effect && is_given(app, flag)) {
-      throw UsageError(
-          fmt::format("{}: expected {} (it would have no effect)", flag, what));
+      throw NoEffect(
+          flag, fmt::format("{}: expected {} (it would have no effect)", flag, what));
     }
   }
 }

@@ -297,7 +297,6 @@ void check_method(
       app,
       has_prompts(s),
       {"--epochs",
-       "--batch-size",
        "--accumulate",
        "--prompt-learning-rate",
        "--ema-memory",
@@ -310,6 +309,11 @@ void check_method(
        "--logit-scale",
        "--unknown-labels",
        "--training-precision"},
+      method("prompts"));
+  expect_effect(
+      app,
+      has_prompts(s) || program::is_given(app, "--limit-batches"),
+      {"--batch-size"},
       method("prompts"));
   expect_effect(
       app, s.kind == Kind::kTextPixel, {"--sharpness"}, method("text-pixel prompts"));

@@ -36,10 +36,11 @@ std::string grouped(int64_t n) {
 ImageFeatures encode(
     trmml::clip::ClipModel& clip,
     const at::Tensor& images,
-    trmml::clip::DenseForm form,
+    const WorldOptions& options,
     const std::function<bool()>& should_stop) {
   const c10::NoGradGuard no_grad;
   constexpr int64_t kBatch = 100;
+  const int64_t upscale = options.resolution / images.size(1);
   std::vector<at::Tensor> global;
   std::vector<at::Tensor> regions;
   for (int64_t i = 0; i < images.size(0); i += kBatch) {
@@ -49,7 +50,7 @@ ImageFeatures encode(
     }
     const int64_t n = std::min(kBatch, images.size(0) - i);
     const ImageFeatures part = clip->image_features(
-        trmml::clip::normalize_images(images.narrow(0, i, n), 2), form);
+        trmml::clip::normalize_images(images.narrow(0, i, n), upscale), options.dense);
     global.push_back(part.global);
     regions.push_back(part.regions);
   }
@@ -62,7 +63,7 @@ experiment::Part load_part(
     const trmml::data::SceneSet& scenes,
     const std::function<bool()>& should_stop) {
   const ImageFeatures features =
-      encode(world.clip, scenes.images, options.dense, should_stop);
+      encode(world.clip, scenes.images, options, should_stop);
   experiment::Part part;
   part.features = features;
   part.labels = scenes.labels;
@@ -137,7 +138,8 @@ Paths default_paths() {
 experiment::World load_world(
     const WorldOptions& options,
     const std::function<void(const std::string&)>& log,
-    const std::function<bool()>& should_stop) {
+    const std::function<bool()>& should_stop,
+    bool dry_run) {
   const c10::NoGradGuard no_grad;
   const Paths& paths = options.paths;
   experiment::World world;
@@ -155,12 +157,25 @@ experiment::World load_world(
   const auto limited = [&options](int64_t all) {
     return options.limit_scenes > 0 ? std::min(options.limit_scenes, all) : all;
   };
+  const auto load_photos = [&paths] {
+    return std::make_shared<const FashionMnist>(
+        FashionMnist::load(paths.fashion_mnist));
+  };
+  if (dry_run) {
+    load_photos();
+    log(fmt::format(
+        "FashionScenes: {} training, {} held-out and {} test scenes, {} categories",
+        grouped(limited(2000)),
+        grouped(limited(1000)),
+        grouped(limited(2000)),
+        names.size()));
+    return world;
+  }
   log(fmt::format(
       "composing {} scenes of photographs and encoding them",
       grouped(limited(2000) + limited(1000) + limited(2000))));
   const auto start = std::chrono::steady_clock::now();
-  const auto photos =
-      std::make_shared<const FashionMnist>(FashionMnist::load(paths.fashion_mnist));
+  const auto photos = load_photos();
   using Pool = FashionMnist::Pool;
   const auto scenes = [&](Pool pool, int64_t first, int64_t count) {
     return trmml::data::make_scenes(photos, pool, first, limited(count));

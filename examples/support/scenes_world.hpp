@@ -31,15 +31,18 @@ void add_paths(CLI::App& app, Paths& paths);
 struct WorldOptions {
   Paths paths = default_paths();
   trmml::clip::DenseForm dense = trmml::clip::DenseForm::kDualCoOp;
+  int64_t resolution = 192;  ///< pixels a side that the tower sees: 96 times n
   int64_t limit_scenes = 0;  ///< the first ones of each split only; 0: all
 };
 
 /// Paints the scenes and encodes them with the small CLIP; `log` is told what happens.
 /// Training scenes 0..1999 and held-out 2000..2999 of the training pool, test 0..1999.
-/// Throws `trmml::Interrupted` soon after `should_stop` says so.
+/// Throws `trmml::Interrupted` soon after `should_stop` says so. With `dry_run` reads
+/// all files and returns a world without scenes.
 experiment::World load_world(
     const WorldOptions& options,
     const std::function<void(const std::string&)>& log,
-    const std::function<bool()>& should_stop);
+    const std::function<bool()>& should_stop,
+    bool dry_run = false);
 
 }  // namespace scenes

@@ -28,6 +28,7 @@ struct Part {
 /// Everything that does not depend on method, protocol or seed.
 struct World {
   trmml::clip::ClipModel clip{nullptr};
+  std::string clip_description;  ///< file and shape, for reports; may be empty
   trmml::TokenizedClassnames classnames;
   at::Tensor frozen_text;  ///< [C, D] text features of "a photo of a {name}."
 

@@ -28,11 +28,11 @@ quoted() {
   if [[ -n $1 ]]; then printf '%q' "$1"; fi
 }
 
-# said SENTENCE FILE: the file holds this sentence and nothing else but CLI11's hint;
-# "..." in the sentence stands for any text.
+# said SENTENCE FILE: the file holds this sentence and nothing else but CLI11's hint and
+# the progress of a training; "..." in the sentence stands for any text.
 said() {
   local got pattern="" rest=$1
-  got=$(grep -vxF "Run with --help for more information." "$2")
+  got=$(grep -vx -e "Run with --help for more information\." -e "training: .*" "$2")
   while [[ $rest == *...* ]]; do
     pattern+="$(quoted "${rest%%...*}")*"
     rest=${rest#*...}

@@ -1,0 +1,306 @@
+#include "support/reproduction.hpp"
+
+#include "trmml/core/error.hpp"
+#include "trmml/report/progress.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <map>
+#include <optional>
+
+#include "support/program.hpp"
+#include "support/run_folder_state.hpp"
+#include "support/train_in_folder.hpp"
+
+namespace experiment {
+namespace {
+
+void say(const std::string& line) {
+  fmt::print("{}\n", line);
+  std::fflush(stdout);
+}
+
+std::vector<RunState> states_of(const TablePlan& plan) {
+  std::vector<RunState> states;
+  for (const PlannedRun& run : plan.runs) {
+    states.push_back(state_of(run.folder, run.config));
+  }
+  return states;
+}
+
+int64_t count(const std::vector<RunState>& states, RunState state) {
+  return std::count(states.begin(), states.end(), state);
+}
+
+// The runs of a table that are done, by row, column and seed.
+class Finished {
+ public:
+  explicit Finished(const TablePlan& plan) {
+    for (const PlannedRun& run : plan.runs) {
+      if (state_of(run.folder, run.config) == RunState::kDone) {
+        runs_[run.row][run.column][run.seed] = read_finished(run.folder);
+      }
+    }
+  }
+
+  ResultCell cell(const std::string& row, const std::string& column) const {
+    ResultCell cell;
+    for (const auto& [seed, run] : of(row, column)) {
+      cell.mAP.push_back(run.mAP);
+    }
+    return cell;
+  }
+
+  // Over the columns, of the seeds that have all of them.
+  ResultCell average(const std::string& row, const std::vector<std::string>& columns)
+      const {
+    std::map<int64_t, std::vector<double>> by_seed;
+    for (const std::string& column : columns) {
+      for (const auto& [seed, run] : of(row, column)) {
+        by_seed[seed].push_back(run.mAP);
+      }
+    }
+    ResultCell cell;
+    for (const auto& [seed, mAP] : by_seed) {
+      if (mAP.size() == columns.size()) {
+        cell.mAP.push_back(mean_deviation(mAP).mean);
+      }
+    }
+    return cell;
+  }
+
+  // Of a run of the row, or of any row; 0: nothing is done.
+  double mean_seconds(const std::optional<std::string>& row) const {
+    std::vector<double> seconds;
+    for (const auto& [name, columns] : runs_) {
+      for (const auto& [column, seeds] : columns) {
+        for (const auto& [seed, run] : seeds) {
+          if (!row || name == *row) {
+            seconds.push_back(run.seconds);
+          }
+        }
+      }
+    }
+    return seconds.empty() ? 0.0 : mean_deviation(seconds).mean;
+  }
+
+  const FinishedRun* any(const std::string& row) const {
+    const auto found = runs_.find(row);
+    return found == runs_.end() ? nullptr
+                                : &found->second.begin()->second.begin()->second;
+  }
+  const FinishedRun* any() const {
+    return runs_.empty() ? nullptr : any(runs_.begin()->first);
+  }
+
+ private:
+  using BySeed = std::map<int64_t, FinishedRun>;
+
+  const BySeed& of(const std::string& row, const std::string& column) const {
+    static const BySeed none;
+    const auto columns = runs_.find(row);
+    if (columns == runs_.end()) {
+      return none;
+    }
+    const auto found = columns->second.find(column);
+    return found == columns->second.end() ? none : found->second;
+  }
+
+  std::map<std::string, std::map<std::string, BySeed>> runs_;
+};
+
+std::vector<std::string> notes_of(
+    const Reproduction& reproduction,
+    const Finished& finished) {
+  const TableRequest& request = reproduction.request;
+  std::vector<std::string> notes;
+  std::string first = "Test mAP in %";
+  if (const FinishedRun* run = finished.any()) {
+    first += fmt::format(" ({}; {})", run->mAP_definition, run->split);
+  }
+  notes.push_back(
+      first +
+      (request.seeds > 1
+           ? fmt::format(
+                 ", mean ± standard deviation (n - 1) over {} seeds of mask, "
+                 "initial weights and order",
+                 request.seeds)
+           : ", one seed") +
+      "; the epoch is chosen on held-out training pictures.");
+  const PlannedRun& run = reproduction.plan.runs.front();
+  if (request.kind == TableKind::kBackbones) {
+    notes.push_back("Method: " + run.options.method + ".");
+    for (const std::string& row : reproduction.plan.rows) {
+      const FinishedRun* done = finished.any(row);
+      if (done != nullptr && done->environment.count("CLIP") > 0) {
+        notes.push_back(row + ": " + done->environment.at("CLIP"));
+      }
+    }
+  }
+  return notes;
+}
+
+// What the table's runs hide, as the published tables know it; nothing for masks, other
+// protocols and other proportions than one they have.
+PublishedTable published_of(const TableRequest& request, const TablePlan& plan) {
+  const Protocol& protocol = plan.runs.front().options.protocol;
+  if (protocol.is_single()) {
+    return published_numbers(request.data_set, PublishedProtocol::kSinglePositive);
+  }
+  const bool has_proportion = request.kind == TableKind::kKnownLabelProportions ||
+                              protocol.known_label_proportion() == 0.1;
+  return has_proportion
+             ? published_numbers(
+                   request.data_set, PublishedProtocol::kKnownLabelProportion)
+             : PublishedTable{};
+}
+
+std::string estimate(
+    const TablePlan& plan,
+    const std::vector<RunState>& states,
+    const Finished& finished) {
+  double seconds = 0.0;
+  for (size_t i = 0; i < plan.runs.size(); ++i) {
+    if (states[i] != RunState::kDone) {
+      const double of_row = finished.mean_seconds(plan.runs[i].row);
+      seconds += of_row > 0 ? of_row : finished.mean_seconds(std::nullopt);
+    }
+  }
+  return seconds > 0 ? fmt::format(
+                           "about {} for the rest, by the finished runs",
+                           trmml::report::format_duration(seconds))
+                     : "no finished run says how long one takes";
+}
+
+// Trains one run of the table where it left off.
+void do_run(
+    const PlannedRun& run,
+    RunState state,
+    World& world,
+    const std::function<bool()>& should_stop) {
+  RunFolder folder{run.folder, run.config, state == RunState::kToResume};
+  if (!folder.resume && !run.start.empty() &&
+      std::filesystem::exists(run.start / "report.json")) {
+    program::make_folder(run.folder);
+    start_from(run.start, run.folder);
+    folder.resume = true;
+  }
+  begin(folder);
+  train_in_folder(world, run.options, folder, should_stop);
+}
+
+}  // namespace
+
+ResultTable results(const Reproduction& reproduction) {
+  const TablePlan& plan = reproduction.plan;
+  const Finished finished(plan);
+  ResultTable table;
+  table.name = plan.name;
+  table.title = fmt::format("{} on {}", plan.name, reproduction.request.data_set);
+  table.command = reproduction.command;
+  table.columns = plan.columns;
+  table.seeds = reproduction.request.seeds;
+  const bool has_average =
+      reproduction.request.kind == TableKind::kKnownLabelProportions &&
+      plan.columns.size() > 1;
+  if (has_average) {
+    table.columns.emplace_back("average");
+  }
+  for (const std::string& name : plan.rows) {
+    ResultRow row{name, {}, finished.mean_seconds(name)};
+    for (const std::string& column : plan.columns) {
+      row.cells.push_back(finished.cell(name, column));
+    }
+    if (has_average) {
+      row.cells.push_back(finished.average(name, plan.columns));
+    }
+    table.rows.push_back(std::move(row));
+  }
+  table.notes = notes_of(reproduction, finished);
+  table.published = published_of(reproduction.request, plan);
+  return table;
+}
+
+void tell_plan(const Reproduction& reproduction) {
+  const TablePlan& plan = reproduction.plan;
+  const std::vector<RunState> states = states_of(plan);
+  std::vector<TrainCall*> worlds;
+  for (size_t i = 0; i < plan.runs.size(); ++i) {
+    const PlannedRun& run = plan.runs[i];
+    const char* state = states[i] == RunState::kDone       ? "done"
+                        : states[i] == RunState::kToResume ? "to resume"
+                                                           : "to run";
+    say(fmt::format("{:<9}  {}  {}", state, plan.label(run), run.folder.string()));
+    if (states[i] != RunState::kDone &&
+        std::find(worlds.begin(), worlds.end(), run.world.get()) == worlds.end()) {
+      worlds.push_back(run.world.get());
+    }
+  }
+  say(fmt::format(
+      "{} runs: {} done, {} to resume, {} to run",
+      plan.runs.size(),
+      count(states, RunState::kDone),
+      count(states, RunState::kToResume),
+      count(states, RunState::kToRun)));
+  WorldCallbacks callbacks;
+  callbacks.log = say;
+  callbacks.should_stop = [] { return false; };
+  if (!worlds.empty()) {
+    say(estimate(plan, states, Finished(plan)));
+  }
+  for (TrainCall* world : worlds) {
+    load_world(world->options, callbacks, /*dry_run=*/true);
+  }
+}
+
+void reproduce(
+    const Reproduction& reproduction,
+    const std::function<bool()>& should_stop) {
+  const TablePlan& plan = reproduction.plan;
+  const std::filesystem::path out = reproduction.request.out;
+  const std::vector<RunState> states = states_of(plan);  // all, before anything is run
+  program::make_folder(out);
+  WorldCallbacks loading;
+  loading.log = say;
+  loading.should_stop = should_stop;
+  World world;
+  const TrainCall* loaded = nullptr;
+  int64_t done = count(states, RunState::kDone);
+  const auto stopped = [&](const std::string& where) {
+    return trmml::Interrupted(fmt::format(
+        "stopped {}, with {} of {} runs done; what there is is saved, go on with the "
+        "same command",
+        where,
+        done,
+        plan.runs.size()));
+  };
+  for (size_t i = 0; i < plan.runs.size(); ++i) {
+    const PlannedRun& run = plan.runs[i];
+    if (states[i] == RunState::kDone) {
+      continue;
+    }
+    if (should_stop()) {
+      throw stopped("before " + plan.label(run));
+    }
+    try {
+      if (loaded != run.world.get()) {
+        world = {};  // two do not have to fit into memory
+        world = load_world(run.world->options, loading, /*dry_run=*/false);
+        loaded = run.world.get();
+      }
+      say(fmt::format("\nrun {} of {}: {}", i + 1, plan.runs.size(), plan.label(run)));
+      do_run(run, states[i], world, should_stop);
+    } catch (const trmml::Interrupted&) {
+      throw stopped("in " + plan.label(run));
+    }
+    ++done;
+    write(results(reproduction), out);
+  }
+  const ResultTable table = results(reproduction);
+  write(table, out);
+  fmt::print("\n{}", as_markdown(table));
+}
+
+}  // namespace experiment

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+
+// What the folder of a run holds, from run to run of the program that fills it.
+
+namespace experiment {
+
+enum class RunState {
+  kToRun,     ///< nothing to go on from
+  kToResume,  ///< a state
+  kDone,      ///< a report, which comes last
+};
+
+/// Throws `program::UsageError` for a folder whose run had other options than `config`
+/// (text of config.toml); where it is, and how fast it runs, may differ.
+RunState state_of(const std::filesystem::path& folder, const std::string& config);
+
+/// What a table shows of a finished run.
+struct FinishedRun {
+  std::string dataset;
+  std::string split;
+  std::string mAP_definition;  ///< "precision_at_positives"
+  double mAP = 0.0;            ///< on the test part
+  double seconds = 0.0;
+  std::map<std::string, std::string> environment;
+};
+
+/// Reads report.json. Throws `trmml::DataError` when it is none of `train_in_folder`.
+FinishedRun read_finished(const std::filesystem::path& folder);
+
+/// Makes `folder` a run that has been trained already: with state, lines and events of
+/// `from`, the state last, so that a break leaves a run that is trained itself. Only
+/// for a run of the same training.
+void start_from(const std::filesystem::path& from, const std::filesystem::path& folder);
+
+}  // namespace experiment

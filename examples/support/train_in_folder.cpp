@@ -1,0 +1,112 @@
+#include "support/train_in_folder.hpp"
+
+#include "trmml/io/atomic_file.hpp"
+#include "trmml/report/html_report.hpp"
+#include "trmml/report/progress.hpp"
+#include "trmml/report/run_report.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstdio>
+#include <optional>
+#include <sstream>
+
+#include "support/panels.hpp"
+#include "support/program.hpp"
+#include "support/run_log.hpp"
+#include "support/trained.hpp"
+#include <unistd.h>
+
+namespace experiment {
+namespace {
+
+void say(const std::string& line) {
+  fmt::print("{}\n", line);
+  std::fflush(stdout);
+}
+
+// What best.safetensors keeps: what the run was, not where it was or how it was
+// started.
+std::string without_place(const std::string& config) {
+  std::istringstream all(config);
+  std::string kept;
+  for (std::string line; std::getline(all, line);) {
+    if (!line.starts_with("out=") && !line.starts_with("resume=")) {
+      kept += line + '\n';
+    }
+  }
+  return kept;
+}
+
+std::string summary(const RunResult& result, const RunOptions& options) {
+  const double best_on_test = result.report.mAP_best_on_test;
+  return fmt::format(
+      "{}, {}: held-out mAP {:.2f}, test mAP {:.2f} (%){}",
+      options.method,
+      options.protocol.description(),
+      100 * result.held_out_mAP,
+      100 * result.report.mAP,
+      std::isnan(best_on_test)
+          ? ""
+          : fmt::format(", best epoch chosen on test {:.2f}", 100 * best_on_test));
+}
+
+}  // namespace
+
+void begin(const RunFolder& folder) {
+  program::check_resume(folder.path / "last.safetensors", folder.resume);
+  program::make_folder(folder.path);
+  if (!folder.resume) {
+    trmml::io::write_file_atomically(folder.path / "config.toml", folder.config);
+  }
+}
+
+RunResult train_in_folder(
+    World& world,
+    RunOptions options,
+    const RunFolder& folder,
+    const std::function<bool()>& should_stop) {
+  options.trainer.folder(folder.path).resume(folder.resume);
+  program::RunLog log(folder.path, folder.resume, folder.config);
+  std::optional<trmml::report::Progress> progress;
+  RunCallbacks callbacks;
+  // On a terminal a line goes above the bar, not into it.
+  const bool has_bar = isatty(STDOUT_FILENO) != 0 && isatty(STDERR_FILENO) != 0;
+  callbacks.log = [&](const std::string& line) {
+    progress&& has_bar ? progress->message(line) : say(line);
+  };
+  callbacks.should_stop = should_stop;
+  callbacks.epoch_end = [&log](const auto&... epoch) { log.epoch(epoch...); };
+  callbacks.step_end = [&](int64_t step, int64_t total) {
+    if (!progress) {
+      progress.emplace(
+          "training", total, stderr, trmml::report::ProgressOptions{.initial = step});
+    }
+    progress->update(step);
+  };
+  RunResult result = run(world, options, callbacks);
+  if (progress) {
+    progress->finish();
+  }
+  result.report.history = log.history();
+  auto page = trmml::report::html_report(result.report);
+  if (result.model) {
+    page.add_section("Pictures").add_panels(panels(world, result, 8));
+    write_trained(
+        folder.path / "best.safetensors",
+        world,
+        options,
+        result,
+        without_place(folder.config));
+  }
+  page.write(folder.path / "report.html");
+  trmml::report::write_json(folder.path / "report.json", result.report);
+  say(fmt::format(
+      "{}; wrote {}",
+      summary(result, options),
+      (folder.path / "report.json").string()));
+  return result;
+}
+
+}  // namespace experiment
