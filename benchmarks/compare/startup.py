@@ -29,6 +29,7 @@ import numpy as np
 from PIL import Image
 
 WIDTH, LAYERS, TEXT_WIDTH, TEXT_LAYERS, VOCABULARY, CONTEXT, EMBED = 768, 12, 512, 12, 49408, 77, 512
+NAMES = ["cat", "dog", "horse", "sheep"]
 
 
 def blocks(prefix, width, layers):
@@ -102,9 +103,9 @@ def write_pictures(folder, count=16):
     for i in range(count):
         small = Image.fromarray(rng.integers(0, 256, (12, 16, 3), np.uint8))
         small.resize((640, 480), Image.Resampling.BICUBIC).save(folder / f"{i:02}.jpg", quality=90)
-        lines.append(f"{i:02}.jpg,{'cat' if i % 2 else 'dog'}")
+        lines.append(f"{i:02}.jpg,{NAMES[i % len(NAMES)]}")
     (folder / "labels.csv").write_text("\n".join(lines) + "\n")
-    (folder / "names.txt").write_text("cat\ndog\n")
+    (folder / "names.txt").write_text("\n".join(NAMES) + "\n")
 
 
 def prepare(folder, programs, dtype, environment):

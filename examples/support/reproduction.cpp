@@ -184,7 +184,7 @@ void do_run(
   if (!folder.resume && !run.start.empty() &&
       std::filesystem::exists(run.start / "report.json")) {
     program::make_folder(run.folder);
-    start_from(run.start, run.folder);
+    start_from(run.start, run.folder, run.config);
     folder.resume = true;
   }
   begin(folder);

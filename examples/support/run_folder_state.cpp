@@ -131,8 +131,11 @@ FinishedRun read_finished(const fs::path& folder) {
   }
 }
 
-void start_from(const fs::path& from, const fs::path& folder) {
-  fs::create_directories(folder);
+void start_from(
+    const fs::path& from,
+    const fs::path& folder,
+    const std::string& config) {
+  trmml::io::write_file_atomically(folder / "config.toml", config);
   const auto copy = [&](const fs::path& name) {
     trmml::io::write_file_atomically(folder / name, text_of(from / name));
   };

@@ -31,9 +31,12 @@ struct FinishedRun {
 /// Reads report.json. Throws `trmml::DataError` when it is none of `train_in_folder`.
 FinishedRun read_finished(const std::filesystem::path& folder);
 
-/// Makes `folder` a run that has been trained already: with state, lines and events of
-/// `from`, the state last, so that a break leaves a run that is trained itself. Only
-/// for a run of the same training.
-void start_from(const std::filesystem::path& from, const std::filesystem::path& folder);
+/// Makes `folder`, which is there, a run of these options that is trained already: with
+/// lines, events and state of `from`. The state comes last, so that a break leaves a
+/// run that is trained itself. Only for a run of the same training.
+void start_from(
+    const std::filesystem::path& from,
+    const std::filesystem::path& folder,
+    const std::string& config);
 
 }  // namespace experiment

@@ -259,7 +259,7 @@ TEST_CASE("without initial values a model has the same names, sizes and options"
             TextTransformerOptions(8).width(8).heads(2).layers(1).vocab_size(8))}) {
     const ClipModel usual(options);
     CHECK_FALSE(trmml::clip::SkipInitialValues::active());
-    const ClipModel empty = [&] {
+    ClipModel empty = [&] {
       const trmml::clip::SkipInitialValues skip;
       return ClipModel(options);
     }();

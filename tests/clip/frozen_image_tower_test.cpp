@@ -112,12 +112,13 @@ TEST_CASE("clamp_negative_: ReLU, in bfloat16 for each of its numbers", "[clip]"
   const at::Tensor bits = at::arange(-32768, 32768, at::kInt).to(at::kShort);
   const at::Tensor all = bits.view(at::kBFloat16);
   const at::Tensor number = all.isnan().logical_not();
-  const at::Tensor out = detail::clamp_negative_(all.clone());
+  const at::Tensor out = trmml::clip::detail::clamp_negative_(all.clone());
   const at::Tensor expected = all.to(at::kFloat).clamp_min(0);
   CHECK(out.to(at::kFloat).masked_select(number).equal(expected.masked_select(number)));
   const at::Tensor positive_nan = all.isnan().logical_and(bits > 0);
   CHECK(out.isnan().equal(positive_nan));
-  CHECK(detail::clamp_negative_(at::tensor({-1.0F, 2.0F})).equal(at::tensor({0.F, 2.F})));
+  const at::Tensor floats = at::tensor({-1.0F, 2.0F});
+  CHECK(trmml::clip::detail::clamp_negative_(floats).equal(at::tensor({0.0F, 2.0F})));
 }
 
 TEST_CASE("FrozenImageTower: one cell, and sides that 32 does not divide", "[clip]") {

@@ -246,7 +246,7 @@ def check_others():
     check(set(got) == {("region", "random"), ("region", "salient")}, f"single-positive: {got}")
     check("| HSPNet " in printed and "75.7" in printed and "Cole et al." in printed, f"published: {printed}")
     printed, _ = run(0, REPRODUCE, "single-positive", *CSV, "--methods", "all", "--positives-per-image",
-                     "2", "--out", "tables", "--dry-run")
+                     "2", "--out", "x", "--dry-run")
     check("11 runs:" in printed and "linear, random" not in printed and "salient" not in printed,
           f"single-positive of csv: {printed}")
     shutil.copy(f"{DATA}/scenes_clip.safetensors", "other.safetensors")
