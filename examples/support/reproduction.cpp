@@ -198,7 +198,9 @@ ResultTable results(const Reproduction& reproduction) {
   const Finished finished(plan);
   ResultTable table;
   table.name = plan.name;
-  table.title = fmt::format("{} on {}", plan.name, reproduction.request.data_set);
+  const FinishedRun* run = finished.any();
+  table.title = fmt::format(
+      "{} on {}", plan.name, run ? run->dataset : reproduction.request.data_set);
   table.command = reproduction.command;
   table.columns = plan.columns;
   table.seeds = reproduction.request.seeds;

@@ -80,21 +80,19 @@ void add_options(CLI::App& app, TrainOptions& options) {
   options.source->add_options(app);
   add_options(app, options.run, /*all_protocols=*/true);
   app.add_option("--out", options.out, "Folder of the run");
-  CLI::Option* limit =
-      app.add_option(
-             "--limit-batches",
-             options.limit_batches,
-             "The first pictures of each part only, as many as this number of batches "
-             "has")
-          ->check(program::at_least(0));
-  if (CLI::Option* scenes = app.get_option_no_throw("--limit-scenes")) {
-    limit->excludes(scenes);
-  }
+  app.add_option(
+         "--limit-batches",
+         options.limit_batches,
+         "The first pictures of each part only, as many as this number of batches has")
+      ->check(program::at_least(0));
 }
 
 void check(const CLI::App& app, const TrainOptions& options) {
   options.source->check(app, options.run.method);
   check(app, options.run);
+  if (options.limit_batches > 0 && program::is_given(app, "--limit-scenes")) {
+    throw program::UsageError("--limit-scenes excludes --limit-batches");
+  }
 }
 
 World load_world(TrainOptions& options, const WorldCallbacks& callbacks, bool dry_run) {

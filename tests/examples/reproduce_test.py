@@ -271,6 +271,10 @@ def check_scenes():
     run(0, f"{PROGRAMS}/train_scenes", *options, "--known-label-proportion", "0.1", "--out", "scenes")
     check(pathlib.Path(best, "best.safetensors").read_bytes()[-4096:]
           == pathlib.Path("scenes/best.safetensors").read_bytes()[-4096:], "train_scenes: other weights")
+    run(0, f"{PROGRAMS}/train_scenes", "--config", pathlib.Path(best, "config.toml"), "--out", "once_more")
+    check(report("once_more")["mAP"] == report(best)["mAP"], "train_scenes --config: another result")
+    refused(2, "--limit-scenes excludes --limit-batches", f"{PROGRAMS}/train_scenes", *options,
+            "--limit-batches", "1")
     pictures = next(pathlib.Path("clean/csv/street").glob("0.jpg"))
     printed, _ = run(0, f"{PROGRAMS}/predict", "--checkpoint", f"{best}/best.safetensors", "--images",
                      pictures, "--threads", "1")
