@@ -3,8 +3,6 @@
 #include <ATen/core/Tensor.h>
 #include <c10/util/Exception.h>
 
-#include <fmt/format.h>
-
 #include <cstdint>
 #include <initializer_list>
 #include <string>
@@ -37,7 +35,7 @@ inline void check_shape(
     std::string_view name,
     std::string_view hint = "") {
   const at::IntArrayRef expected(shape);
-  const std::string suffix = hint.empty() ? "" : fmt::format(" ({})", hint);
+  const std::string suffix = hint.empty() ? "" : " (" + std::string(hint) + ")";
   TORCH_CHECK_VALUE(
       tensor.defined(),
       where,
