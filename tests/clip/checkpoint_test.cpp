@@ -257,7 +257,7 @@ TEST_CASE("without initial values a model has the same names, sizes and options"
         ClipModelOptions(
             VisionTransformerOptions(8).width(8).layers(2).heads(2),
             TextTransformerOptions(8).width(8).heads(2).layers(1).vocab_size(8))}) {
-    const ClipModel usual(options);
+    ClipModel usual(options);
     CHECK_FALSE(trmml::clip::SkipInitialValues::active());
     ClipModel empty = [&] {
       const trmml::clip::SkipInitialValues skip;
