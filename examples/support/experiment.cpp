@@ -18,6 +18,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "support/method_settings.hpp"
@@ -132,8 +133,8 @@ void fill_report(const World& world, const Scores& scores, RunResult& result) {
     const auto p = trmml::training::as_matrix(probabilities);
     const auto y = trmml::training::as_label_matrix(labels);
     report.at_threshold = trmml::evaluation::metrics_at_threshold(p, y, 0.5);
-    report.top_k = 3;
-    report.at_top_k = trmml::evaluation::metrics_at_top_k(p, y, 3);
+    report.top_k = std::min<int64_t>(3, labels.size(1));
+    report.at_top_k = trmml::evaluation::metrics_at_top_k(p, y, report.top_k);
     const at::Tensor held_out = scores.held_out.sigmoid().contiguous();
     const auto chosen = trmml::evaluation::choose_thresholds(
         trmml::training::as_matrix(held_out),
