@@ -2,10 +2,9 @@
 // prints mean and deviation over seeds beside what others have published.
 //
 //   reproduce ablation --dataset scenes --seeds 3 --out runs/tables
-//   reproduce known-label-proportions --dataset coco2014 --data D --clip F --out
-//   runs/coco reproduce single-positive --dataset voc2012 --data D --clip F --out
-//   runs/voc reproduce backbones --dataset coco2014 --data D --clip RN50.pt,RN101.pt
-//   --out runs/coco
+//   reproduce known-label-proportions --dataset coco2014 --data D --clip F --out OUT
+//   reproduce single-positive --dataset voc2012 --data D --clip F --out OUT
+//   reproduce backbones --dataset coco2014 --data D --clip RN50.pt,RN101.pt --out OUT
 //
 // Each run is a folder as docs/run_folder.md describes it; docs/reproduction.md has the
 // command of each table, and says what it takes.

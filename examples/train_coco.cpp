@@ -1,7 +1,7 @@
 // One method on MS-COCO 2014 or 2017, with every option.
 //
-//   train_coco --dataset coco2014 --data D --clip F --known-label-proportion 0.1 --out
-//   RUN train_coco --config RUN/config.toml --resume      after a kill or a signal
+//   train_coco --dataset coco2014 --data D --clip F --out RUN
+//   train_coco --config RUN/config.toml --resume      after a kill or a signal
 //
 // leaves in RUN what docs/run_folder.md describes.
 

@@ -1,8 +1,7 @@
 // One method on data of one's own, with every option.
 //
-//   train_csv --dataset csv --data train.csv --test-data test.csv --clip F
-//   --known-label-proportion 0.1 --out RUN train_csv --config RUN/config.toml --resume
-//   after a kill or a signal
+//   train_csv --dataset csv --data train.csv --test-data test.csv --clip F --out RUN
+//   train_csv --config RUN/config.toml --resume      after a kill or a signal
 //
 // leaves in RUN what docs/run_folder.md describes.
 

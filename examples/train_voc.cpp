@@ -1,7 +1,7 @@
 // One method on PASCAL VOC2007 or VOC2012, with every option.
 //
-//   train_voc --dataset voc2007 --data D --clip F --known-label-proportion 0.1 --out
-//   RUN train_voc --config RUN/config.toml --resume      after a kill or a signal
+//   train_voc --dataset voc2007 --data D --clip F --out RUN
+//   train_voc --config RUN/config.toml --resume      after a kill or a signal
 //
 // leaves in RUN what docs/run_folder.md describes.
 

@@ -86,10 +86,7 @@ void add_options(CLI::App& app, PictureOptions& o) {
   app.add_option("--held-out-seed", o.held_out_seed, "Of their choice");
 }
 
-void check(
-    const CLI::App& app,
-    const PictureOptions& o,
-    const std::string& method) {
+void check(const CLI::App& app, const PictureOptions& o, const std::string& method) {
   using Kind = trmml::MethodSwitches::Kind;
   using program::expect_effect;
   const bool is_cached = o.features == "cache";

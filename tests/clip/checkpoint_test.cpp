@@ -1,6 +1,6 @@
 #include "trmml/clip/checkpoint.hpp"
-#include "trmml/clip/frozen_image_tower.hpp"
 
+#include "trmml/clip/frozen_image_tower.hpp"
 #include "trmml/core/error.hpp"
 #include "trmml/io/module_weights.hpp"
 #include "trmml/io/safetensors.hpp"
@@ -219,7 +219,8 @@ TEST_CASE("weights that stay in the file give the same tower") {
         trmml::io::read_safetensors(kCheckpoints / name / "reference.safetensors");
     for (test::ClipCase item : test::clip_cases(reference)) {
       INFO(name << "/" << item.file);
-      const LoadedClip copied = load_clip(kCheckpoints / name / item.file, item.options);
+      const LoadedClip copied =
+          load_clip(kCheckpoints / name / item.file, item.options);
       at::manual_seed(3);
       const LoadedClip mapped =
           load_clip(kCheckpoints / name / item.file, item.options.mapped(true));
@@ -234,8 +235,7 @@ TEST_CASE("weights that stay in the file give the same tower") {
       const at::Tensor images = test::clip_images(1, side);
       ClipModel a = copied.model;
       ClipModel b = mapped.model;
-      const auto expected =
-          FrozenImageTower(*a).features(images, DenseForm::kDualCoOp);
+      const auto expected = FrozenImageTower(*a).features(images, DenseForm::kDualCoOp);
       const auto features =
           FrozenImageTower(*b, at::kFloat).features(images, DenseForm::kDualCoOp);
       CHECK(features.global.equal(expected.global));

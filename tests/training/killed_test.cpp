@@ -1,5 +1,3 @@
-#include "training/resume_run.hpp"
-
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
@@ -10,6 +8,7 @@
 #include "support/catch.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/tensors.hpp"
+#include "training/resume_run.hpp"
 #include "training/toy_problem.hpp"
 #include <sys/resource.h>
 #include <sys/stat.h>

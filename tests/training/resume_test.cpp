@@ -1,5 +1,3 @@
-#include "training/resume_run.hpp"
-
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -9,6 +7,7 @@
 #include "support/catch.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/tensors.hpp"
+#include "training/resume_run.hpp"
 #include "training/toy_problem.hpp"
 
 // A run that is stopped and goes on: bit for bit, on one thread.
@@ -181,9 +180,9 @@ TEST_CASE("resume: the seconds before a break are counted") {
   int64_t asked = 0;
   TrainerCallbacks callbacks;
   callbacks.should_stop = [&asked] { return ++asked == 6; };  // in the second epoch
-  REQUIRE(
-      error_of<Interrupted>([&] { train({}, folder.path(), 3, callbacks); }) !=
-      "no error");
+  REQUIRE(error_of<Interrupted>([&] {
+            train({}, folder.path(), 3, callbacks);
+          }) != "no error");
   auto state = trmml::io::read_safetensors(folder / kState);
   CHECK(std::stod(state.metadata.at("seconds")) > 0);
   CHECK(
@@ -205,8 +204,7 @@ TEST_CASE("resume: the seconds before a break are counted") {
   callbacks.epoch_end = [&seconds](const trmml::training::EpochReport& report) {
     seconds.push_back(report.seconds);
   };
-  const TrainingResult result =
-      trainer.fit(problem.train, problem.held_out, callbacks);
+  const TrainingResult result = trainer.fit(problem.train, problem.held_out, callbacks);
   REQUIRE(seconds.size() == 5);
   CHECK(seconds.front() > 3e6);
   CHECK(seconds[1] < 1e6);  // the next epoch starts from 0

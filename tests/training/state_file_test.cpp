@@ -1,5 +1,3 @@
-#include "training/resume_run.hpp"
-
 #include <limits>
 #include <memory>
 #include <string>
@@ -8,6 +6,7 @@
 #include "support/catch.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/tensors.hpp"
+#include "training/resume_run.hpp"
 #include "training/toy_problem.hpp"
 
 // States that do not fit, or are damaged.
@@ -181,8 +180,7 @@ TEST_CASE("resume: a foreign or incomplete file is refused") {
   CHECK(without("adamw.0000.step").find("load_optimizer: expected moments") == 0);
   CHECK(
       without("best_mAP") ==
-      path +
-          ": expected best_mAP and best_test_mAP, got a file without");
+      path + ": expected best_mAP and best_test_mAP, got a file without");
   CHECK(
       without("generator") ==
       path + ": expected the state of the generator, got a file without");

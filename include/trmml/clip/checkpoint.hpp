@@ -43,10 +43,10 @@ struct CheckpointOptions {
   /// bf16 weights are up-cast.
   TORCH_ARG(at::ScalarType, dtype) = at::kFloat;
 
-  /// Leaves the weights in the mapped file and in the file's type (fp16, say) instead of
-  /// copying them: for who makes a `FrozenImageTower` of the model, which copies what it
-  /// needs; the text tower is then never read. The file must not be shortened while the
-  /// model lives. `device` and `dtype` must be the defaults. Default: false.
+  /// Leaves the weights in the mapped file and in the file's type (fp16, say) instead
+  /// of copying them: for who makes a `FrozenImageTower` of the model, which copies
+  /// what it needs; the text tower is then never read. The file must not be shortened
+  /// while the model lives. `device` and `dtype` must be the defaults. Default: false.
   TORCH_ARG(bool, mapped) = false;
 };
 

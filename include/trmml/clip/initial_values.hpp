@@ -10,9 +10,9 @@
 namespace trmml::clip {
 
 /// While one lives, the towers that this thread builds have no initial values: whatever
-/// the memory held stands in their weights (norms have theirs). For who sets all weights
-/// anyway: drawing those of a ViT-B/16 takes longer than reading them. The global
-/// generator still moves, by some numbers a layer.
+/// the memory held stands in their weights (norms have theirs). For who sets all
+/// weights anyway: drawing those of a ViT-B/16 takes longer than reading them. The
+/// global generator still moves, by some numbers a layer.
 ///
 /// Example:
 /// ```
@@ -56,12 +56,8 @@ inline torch::nn::Linear make_linear(int64_t in, int64_t out) {
 }
 
 /// Without bias.
-inline torch::nn::Conv2d make_conv(
-    int64_t in,
-    int64_t out,
-    int64_t kernel,
-    int64_t stride,
-    int64_t padding) {
+inline torch::nn::Conv2d
+make_conv(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t padding) {
   const auto with_channels = [&](int64_t from, int64_t to) {
     return torch::nn::Conv2d(torch::nn::Conv2dOptions(from, to, kernel)
                                  .stride(stride)

@@ -220,8 +220,8 @@ inline at::Tensor WinogradConv::operator()(const at::Tensor& x) const {
       x.options().memory_format(at::MemoryFormat::ChannelsLast));
   const Tiles tiles(x.size(2), x.size(3));
   const int64_t count = x.size(0) * tiles.per_picture;
-  const int64_t at_once = std::clamp<int64_t>(
-      kBytes / (kPlaces * (in + out) * static_cast<int64_t>(sizeof(float))), 64, count);
+  const int64_t tile_bytes = kPlaces * (in + out) * static_cast<int64_t>(sizeof(float));
+  const int64_t at_once = std::min(count, std::max<int64_t>(64, kBytes / tile_bytes));
   at::Tensor buffer = at::empty({kPlaces * at_once * (in + out)}, x.options());
   for (int64_t first = 0; first < count; first += at_once) {
     const int64_t n = std::min(at_once, count - first);

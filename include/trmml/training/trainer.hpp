@@ -286,8 +286,7 @@ class Trainer {
     state.expect("steps_per_epoch", steps_);
     state.expect("batch_size", options_.batch_size());
     state.expect("seed", static_cast<int64_t>(options_.seed()));
-    io::load_module(
-        method_->as_module(), state.below("model."), state.path().string());
+    io::load_module(method_->as_module(), state.below("model."), state.path().string());
     training_step_.load(state);
     pseudo_labels_.load(state, train);
     selection_.load(training_step_.ema(), state);

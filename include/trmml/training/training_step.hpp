@@ -65,8 +65,8 @@ class TrainingStep {
   /// Trains on the pictures of a step: the `batch_size` ones of `order` [N] from
   /// `step * batch_size` on. `pseudo_labels` and `soft_targets` [N, C] may be
   /// undefined. Throws `trmml::Error` naming every term when the loss is not finite.
-  void
-  run(const TrainingSet& train,
+  void run(
+      const TrainingSet& train,
       const at::Tensor& pseudo_labels,
       const at::Tensor& soft_targets,
       const at::Tensor& order,
