@@ -34,9 +34,9 @@ class WinogradConv {
            weight.size(0) % kLanes == 0 && weight.size(1) % kLanes == 0;
   }
 
-  /// weight [out, in, 3, 3], bias [out].
+  /// weight [out, in, 3, 3], bias [out]; both are copied.
   WinogradConv(const at::Tensor& weight, const at::Tensor& bias, bool relu)
-      : weights_(transform_weights(weight)), bias_(bias.contiguous()), relu_(relu) {}
+      : weights_(transform_weights(weight)), bias_(bias.clone()), relu_(relu) {}
 
   /// [B, in, h, w] -> [B, out, h, w], both channels-last.
   at::Tensor operator()(const at::Tensor& x) const;
