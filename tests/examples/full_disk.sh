@@ -98,12 +98,12 @@ results_on() {
 failures=""
 if [[ ${IN_OWN_NAME_SPACE:-} == 1 ]] && fill disk 64 2>err.txt; then
   umount disk
-  state=$(page whole/last.safetensors) report=$(page whole/report.json)
+  state=$(page whole/last.safetensors)
   best=$(page whole/best.safetensors) html=$(page whole/report.html)
   for size in 0 4 8 12 $((state - 4)) $((state * 3 / 2)) $((state * 5 / 2)); do
     training_on "$size"
   done
-  for left in 0 4 $((4 + report)) $((4 + report + best)) $((4 + report + best + html / 2)); do
+  for left in 0 4 $((4 + best)) $((4 + best + html / 2)) $((4 + best + html)); do
     results_on "$left"
   done
   for file in config.toml metrics.jsonl 'events.out.tfevents.*' last.safetensors report.json \

@@ -27,7 +27,7 @@ os.remove("csv/street/14.jpg")
 
 train = [TRAIN_CSV, "--dataset", "csv", "--data", "csv/train.csv", "--test-data", "csv/test.csv",
          "--clip", f"{DATA}/scenes_clip.safetensors", "--vocab", f"{DATA}/scenes_merges.txt",
-         "--resolution", 96, "--views", 0, "--threads", 1, "--method", "text-pixel",
+         "--resolution", 96, "--augmentation", "none", "--threads", 1, "--method", "text-pixel",
          "--epochs", 1, "--known-label-proportion", 0.5]
 
 # Whether features are cached or not, the path is told and nothing takes the picture's place.
