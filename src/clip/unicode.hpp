@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <string>
@@ -36,6 +37,11 @@ bool read_utf8(std::string_view bytes, size_t& i, char32_t& point);
 /// Each longest piece that begins a character but does not end it becomes one U+FFFD,
 /// as with `errors="replace"` in Python.
 std::u32string from_utf8(std::string_view bytes);
+
+inline bool is_ascii(std::u32string_view text) {
+  return std::all_of(
+      text.begin(), text.end(), [](char32_t point) { return point < 0x80; });
+}
 
 /// `\p{L}` and `\p{N}` of `regex`, white space of `str.split`.
 bool is_letter(char32_t point);

@@ -4,7 +4,6 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cstring>
@@ -13,6 +12,7 @@
 #include <tuple>
 #include <utility>
 
+#include "json_events.hpp"
 #include "quoted.hpp"
 
 namespace trmml::io::safetensors {
@@ -41,25 +41,19 @@ std::optional<uint64_t> product(const std::vector<uint64_t>& factors, uint64_t l
   return all;
 }
 
-/// Receives the header piece by piece; nesting deeper than the format's is refused as
-/// it opens, so that neither depth nor length of the input costs memory.
-class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
+class HeaderReader : public JsonEvents {
  public:
   explicit HeaderReader(std::string path) : path_(std::move(path)) {}
 
   std::vector<Entry> entries;
   Metadata metadata;
 
-  bool null() override { return scalar("null"); }
-  bool boolean(bool /*value*/) override { return scalar("a truth value"); }
   bool number_integer(number_integer_t /*value*/) override {
-    return scalar("a negative number");
+    return other("a negative number");
   }
   bool number_float(number_float_t /*value*/, const string_t& /*text*/) override {
-    return scalar("a number that is not a 64-bit integer");
+    return other("a number that is not a 64-bit integer");
   }
-  bool binary(binary_t& /*value*/) override { return scalar("bytes"); }
-
   bool number_unsigned(number_unsigned_t value) override {
     if (place_ == Place::kShapeItems) {
       if (entry_.shape->size() == kMaxDimensions) {
@@ -72,7 +66,7 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
       }
       entry_.offsets->push_back(value);
     } else {
-      return scalar("a number");
+      return other("a number");
     }
     return true;
   }
@@ -85,7 +79,7 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
       metadata[metadata_key_] = value;
       place_ = Place::kMetadataKeys;
     } else {
-      return scalar("text");
+      return other("text");
     }
     return true;
   }
@@ -98,7 +92,7 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
     } else if (place_ == Place::kMetadata) {
       place_ = Place::kMetadataKeys;
     } else {
-      return scalar("an object");
+      return other("an object");
     }
     return true;
   }
@@ -144,7 +138,7 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
       entry_.offsets.emplace();
       place_ = Place::kOffsetItems;
     } else {
-      return scalar("a list");
+      return other("a list");
     }
     return true;
   }
@@ -200,7 +194,7 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
   }
 
   /// A value came where it may not: says what may be there.
-  bool scalar(std::string_view got) const {
+  bool other(std::string_view got) override {
     switch (place_) {
       case Place::kTop:
       case Place::kNames:

@@ -2,7 +2,6 @@
 #include "trmml/io/safetensors.hpp"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <cstdint>
 #include <map>
@@ -12,6 +11,7 @@
 #include <string_view>
 #include <utility>
 
+#include "json_events.hpp"
 #include "mapped_file.hpp"
 #include "quoted.hpp"
 
@@ -26,28 +26,15 @@ constexpr std::string_view kEnding = ".safetensors";
 /// Names of tensors by file.
 using Shards = std::map<std::string, std::set<std::string>>;
 
-/// Receives the index piece by piece; what is nested deeper than it may be is refused
-/// as it opens.
-class IndexReader : public nlohmann::json_sax<nlohmann::json> {
+class IndexReader : public JsonEvents {
  public:
   explicit IndexReader(std::string path) : path_(std::move(path)) {}
 
   Shards shards;
 
-  bool null() override { return value("null"); }
-  bool boolean(bool /*value*/) override { return value("a truth value"); }
-  bool number_integer(number_integer_t /*value*/) override { return value("a number"); }
-  bool number_unsigned(number_unsigned_t /*value*/) override {
-    return value("a number");
-  }
-  bool number_float(number_float_t /*value*/, const string_t& /*text*/) override {
-    return value("a number");
-  }
-  bool binary(binary_t& /*value*/) override { return value("bytes"); }
-
   bool string(string_t& text) override {
     if (place_ != Place::kFile) {
-      return value("text");
+      return other("text");
     }
     check_file_name(text);
     shards[text].insert(tensor_);
@@ -66,7 +53,7 @@ class IndexReader : public nlohmann::json_sax<nlohmann::json> {
     } else if (place_ == Place::kMetadata) {
       place_ = Place::kMetadataKeys;
     } else {
-      return value("an object");
+      return other("an object");
     }
     return true;
   }
@@ -98,9 +85,6 @@ class IndexReader : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
 
-  bool start_array(size_t /*elements*/) override { return value("a list"); }
-  bool end_array() override { return true; }
-
   bool parse_error(
       size_t position,
       const std::string& /*last_token*/,
@@ -126,7 +110,7 @@ class IndexReader : public nlohmann::json_sax<nlohmann::json> {
   }
 
   /// A value came that is not a file's name.
-  bool value(std::string_view got) {
+  bool other(std::string_view got) override {
     switch (place_) {
       case Place::kMetadataValue:
         if (got == "an object" || got == "a list") {
