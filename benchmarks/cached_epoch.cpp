@@ -19,6 +19,8 @@
 
 #include <torch/optim/adamw.h>
 
+#include <fmt/format.h>
+
 #include <filesystem>
 
 #include "support/benchmark.hpp"

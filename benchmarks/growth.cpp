@@ -15,6 +15,8 @@
 #include "trmml/clip/freeze.hpp"
 #include "trmml/clip/text_transformer.hpp"
 
+#include <fmt/format.h>
+
 #include <cmath>
 
 #include "support/benchmark.hpp"

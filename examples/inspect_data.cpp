@@ -12,6 +12,8 @@
 // Exit status: 0 done, 2 wrong options, 3 faults in the data (all of them are told), 5
 // stopped by a signal.
 
+#include <fmt/format.h>
+
 #include "support/data_set.hpp"
 #include "support/inspection.hpp"
 #include "support/program.hpp"

@@ -18,6 +18,8 @@
 
 #include <ATen/ops/from_blob.h>
 
+#include <fmt/format.h>
+
 #include "support/label_source.hpp"
 #include "support/program.hpp"
 

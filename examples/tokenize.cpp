@@ -15,7 +15,6 @@
 
 #include "trmml/clip/tokenizer.hpp"
 #include "trmml/core/error.hpp"
-#include "trmml/core/write_error.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

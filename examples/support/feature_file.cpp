@@ -1,7 +1,6 @@
 #include "support/feature_file.hpp"
 
 #include "trmml/core/error.hpp"
-#include "trmml/core/write_error.hpp"
 #include "trmml/io/atomic_file.hpp"
 
 #include <ATen/ATen.h>

@@ -42,7 +42,7 @@ PredictionFile::PredictionFile(
   } else {
     std::string header = "image";
     for (const std::string& name : format_.names) {
-      header += "," + csv_field(name);
+      header += fmt::format(",{}", csv_field(name));
     }
     write(header + "\n");
   }

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "trmml/core/write_error.hpp"
+#include "trmml/core/error.hpp"
 
 #include <c10/util/Exception.h>
 

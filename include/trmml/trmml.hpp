@@ -12,7 +12,6 @@
 #include "trmml/core/device.hpp"
 #include "trmml/core/error.hpp"
 #include "trmml/core/random.hpp"
-#include "trmml/core/write_error.hpp"
 #include "trmml/data/category_names.hpp"
 #include "trmml/data/coco.hpp"
 #include "trmml/data/csv.hpp"

@@ -2,6 +2,8 @@
 
 #include <ATen/ops/empty.h>
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace trmml::clip {

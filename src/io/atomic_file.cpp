@@ -1,6 +1,6 @@
 #include "trmml/io/atomic_file.hpp"
 
-#include "trmml/core/write_error.hpp"
+#include "trmml/core/error.hpp"
 
 #include <fmt/format.h>
 

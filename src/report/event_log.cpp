@@ -1,6 +1,6 @@
 #include "trmml/report/event_log.hpp"
 
-#include "trmml/core/write_error.hpp"
+#include "trmml/core/error.hpp"
 
 #include <fmt/format.h>
 

@@ -1,8 +1,8 @@
 #include "trmml/training/feature_cache.hpp"
 
 #include "trmml/core/check.hpp"
+#include "trmml/core/error.hpp"
 #include "trmml/core/random.hpp"
-#include "trmml/core/write_error.hpp"
 #include "trmml/io/atomic_file.hpp"
 #include "trmml/io/safetensors.hpp"
 

@@ -9,6 +9,8 @@
 
 #include <ATen/ATen.h>
 
+#include <fmt/format.h>
+
 #include <array>
 #include <limits>
 #include <numeric>

@@ -3,8 +3,6 @@
 #include <ATen/core/Tensor.h>
 #include <c10/util/Exception.h>
 
-#include <fmt/format.h>
-
 #include <cstdint>
 #include <initializer_list>
 #include <string>
@@ -37,7 +35,10 @@ inline void check_shape(
     std::string_view name,
     std::string_view hint = "") {
   const at::IntArrayRef expected(shape);
-  const std::string suffix = hint.empty() ? "" : fmt::format(" ({})", hint);
+  std::string suffix;
+  if (!hint.empty()) {
+    suffix.append(" (").append(hint).append(")");
+  }
   TORCH_CHECK_VALUE(
       tensor.defined(),
       where,

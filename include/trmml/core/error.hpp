@@ -30,6 +30,14 @@ class CheckpointError : public Error {
   using Error::Error;
 };
 
+/// A file that cannot be written: the disk is full, the folder is missing or not
+/// writable. What was there before is unchanged, unless the message says otherwise.
+/// Programs end with exit status 6.
+class WriteError : public Error {
+ public:
+  using Error::Error;
+};
+
 /// Training was asked to stop (a signal) and its state has been saved.
 /// Programs end with exit status 5.
 class Interrupted : public Error {

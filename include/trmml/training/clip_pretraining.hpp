@@ -9,6 +9,8 @@
 #include <torch/nn/utils/clip_grad.h>
 #include <torch/optim/adamw.h>
 
+#include <fmt/format.h>
+
 #include <cmath>
 #include <filesystem>
 

@@ -2,7 +2,6 @@
 
 #include "trmml/core/check.hpp"
 #include "trmml/core/error.hpp"
-#include "trmml/core/write_error.hpp"
 #include "trmml/io/atomic_file.hpp"
 #include "trmml/io/safetensors.hpp"
 #include "trmml/training/checkpoint.hpp"
