@@ -199,27 +199,29 @@ std::string Progress::time_text(double seconds, bool is_last) const {
   return format_duration(seconds / steps * left) + " left";
 }
 
+// The note gives way before the bar does.
 std::string Progress::bar_line(std::string_view note, bool is_last) const {
   const double seconds = options_.clock() - started_;
   std::string head = label_;
   std::string tail = total_ > 0 ? fmt::format("{}/{}", done_, total_)
                                 : fmt::format("{} {}", done_, options_.unit);
-  for (const std::string& part :
-       {rate_text(seconds), time_text(seconds, is_last), std::string(note)}) {
+  for (const std::string& part : {rate_text(seconds), time_text(seconds, is_last)}) {
     if (!part.empty()) {
       tail += "  " + part;
     }
   }
+  const std::string end = note.empty() ? "" : fmt::format("  {}", note);
   // A line that wraps could not be drawn over: it ends before the last column.
   const int width = std::max(1, columns_ - 1);
   if (total_ > 0) {
     head += fmt::format(" {:3}%", whole_percent(done_, total_));
     const int room = width - static_cast<int>(head.size() + tail.size()) - 4;
     if (room >= kMinBarWidth) {
-      head += " " + bar_text(std::min(room, kMaxBarWidth));
+      const int beside_note = room - static_cast<int>(end.size());
+      head += " " + bar_text(std::clamp(beside_note, kMinBarWidth, kMaxBarWidth));
     }
   }
-  return (head + " " + tail).substr(0, static_cast<std::size_t>(width));
+  return (head + " " + tail + end).substr(0, static_cast<std::size_t>(width));
 }
 
 // "[=====>     ]", `width` characters between the brackets.

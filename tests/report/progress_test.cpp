@@ -121,6 +121,19 @@ TEST_CASE("narrow terminals have no room for a bar") {
       "\rtrain  50% 5/10  2.2 s each  0:11 left \x1b[K");
 }
 
+TEST_CASE("a long note is cut off, and leaves the bar a little room") {
+  double now = 0.0;
+  std::ostringstream out;
+  ProgressOptions options = options_with(now, true);
+  options.columns = 60;
+  Progress progress("train", 10, out, options);
+  now = 10.0;
+  progress.update(5, "loss 0.512 (classification 0.40)");
+  CHECK(
+      out.str() ==
+      "\rtrain  50% [===>    ] 5/10  2.0 s each  0:10 left  loss 0.5\x1b[K");
+}
+
 TEST_CASE("work of unknown length") {
   double now = 0.0;
   std::ostringstream out;

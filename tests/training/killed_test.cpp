@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
@@ -142,7 +144,7 @@ TEST_CASE("killed: half a state is written, the one before stays") {
   // From step 6 on the system ends the process when its file grows beyond a half.
   int64_t last = 0;
   TrainerCallbacks callbacks;
-  callbacks.step_end = [&last](int64_t step, int64_t) { last = step; };
+  callbacks.step_end = [&last](const StepReport& report) { last = report.step; };
   callbacks.should_stop = [&last, half] {
     if (last == kLastGood) {
       const rlimit no_core = {0, 0};
@@ -197,8 +199,8 @@ TEST_CASE("no room: an error, and both states stay as they were") {
   std::string last;
   std::string previous;
   TrainerCallbacks callbacks;
-  callbacks.step_end = [&](int64_t step, int64_t) {
-    if (step == 5) {
+  callbacks.step_end = [&](const StepReport& report) {
+    if (report.step == 5) {
       last = bytes(kState);
       previous = bytes("previous.safetensors");
       const rlimit half = {last.size() / 2, before.rlim_max};

@@ -116,7 +116,8 @@ TEST_CASE("Trainer: pseudo-labels come from the average at the start of an epoch
   TrainerCallbacks callbacks;
   callbacks.epoch_end = [&](const EpochReport& report) { reports.push_back(report); };
   // In the first step of an epoch the folder holds the state at the end of the last.
-  callbacks.step_end = [&](int64_t step, int64_t) {
+  callbacks.step_end = [&](const StepReport& report) {
+    const int64_t step = report.step;
     if (step == 1 || step % 4 != 1) {
       return;
     }

@@ -22,6 +22,7 @@ using trmml::PseudoLabelerOptions;
 using trmml::TrmMl;
 using trmml::TrmMlLoss;
 using trmml::TrmMlLossOptions;
+using trmml::training::StepReport;
 using trmml::training::Trainer;
 using trmml::training::TrainerCallbacks;
 using trmml::training::TrainerOptions;

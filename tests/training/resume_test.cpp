@@ -31,7 +31,7 @@ End train_with_stops(
   for (const int64_t stop : stops) {
     int64_t left = stop - last;
     TrainerCallbacks callbacks;
-    callbacks.step_end = [&last](int64_t step, int64_t) { last = step; };
+    callbacks.step_end = [&last](const StepReport& report) { last = report.step; };
     callbacks.should_stop = [&left] { return --left == 0; };
     const std::string message =
         error_of<Interrupted>([&] { train(setting, folder, seed, callbacks); });
@@ -108,7 +108,7 @@ TEST_CASE("resume: after an early stop nothing more is trained") {
   CHECK(first.result.epochs < 6);
   bool stepped = false;
   TrainerCallbacks callbacks;
-  callbacks.step_end = [&stepped](int64_t, int64_t) { stepped = true; };
+  callbacks.step_end = [&stepped](const StepReport&) { stepped = true; };
   check_same(train(setting, folder.path(), 44, callbacks), first);
   CHECK_FALSE(stepped);
 }

@@ -25,6 +25,7 @@ using trmml::TrmMlOutput;
 using trmml::clip::ImageFeatures;
 using trmml::training::EpochReport;
 using trmml::training::HeldOutSet;
+using trmml::training::StepReport;
 using trmml::training::Trainer;
 using trmml::training::TrainerCallbacks;
 using trmml::training::TrainerOptions;

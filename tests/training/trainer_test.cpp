@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -119,12 +120,21 @@ TEST_CASE("Trainer: what it reports") {
   TrainerCallbacks callbacks;
   std::vector<EpochReport> reports;
   std::vector<int64_t> steps;
-  callbacks.step_end = [&](int64_t step, int64_t total) {
-    CHECK(total == toy::kSteps);
-    steps.push_back(step);
+  std::map<std::string, double> sums;  // over the steps of an epoch
+  callbacks.step_end = [&](const StepReport& report) {
+    CHECK(report.total == toy::kSteps);
+    CHECK(report.losses.back().first == "total");
+    steps.push_back(report.step);
+    for (const auto& [name, value] : report.losses) {
+      sums[name] += value;
+    }
   };
   callbacks.epoch_end = [&](const EpochReport& report) {
     CHECK(steps.size() == static_cast<size_t>(4 * (report.epoch + 1)));
+    for (const auto& [name, mean] : report.losses) {
+      CHECK(mean == Approx(sums[name] / 4));
+    }
+    sums.clear();
     // The model holds its own weights, not the average.
     CHECK(report.held_out_mAP_raw == toy::held_out_mAP(*model, problem));
     reports.push_back(report);
@@ -278,7 +288,7 @@ TEST_CASE("Trainer: what a callback throws comes through") {
   const toy::Problem problem = toy::make_problem();
   TrmMl model = toy::make_model(problem);
   TrainerCallbacks callbacks;
-  callbacks.step_end = [](int64_t, int64_t) { throw std::runtime_error("enough"); };
+  callbacks.step_end = [](const StepReport&) { throw std::runtime_error("enough"); };
   Trainer trainer(model.ptr(), TrmMlLoss(), toy::trainer_options());
   CHECK(error_of<std::runtime_error>([&] {
           trainer.fit(problem.train, problem.held_out, callbacks);

@@ -25,21 +25,28 @@ using trmml::TrainingSet;
 
 /// What is known at the end of an epoch.
 struct EpochReport {
-  int64_t epoch = 0;                                   ///< from 0
-  std::vector<std::pair<std::string, double>> losses;  ///< mean of each term
-  double learning_rate = 0.0;                          ///< of the prompts, last step
-  double held_out_mAP = 0.0;                           ///< of the averaged weights
-  double held_out_mAP_raw = 0.0;                       ///< of the weights themselves
+  int64_t epoch = 0;               ///< from 0
+  NamedLosses losses;              ///< mean of each term over the steps
+  double learning_rate = 0.0;      ///< of the prompts, last step
+  double held_out_mAP = 0.0;       ///< of the averaged weights
+  double held_out_mAP_raw = 0.0;   ///< of the weights themselves
   std::optional<double> test_mAP;  ///< of the averaged weights, if a test was given
   at::Tensor pseudo_labels;        ///< int8 [N, C] used in this epoch; or undefined
   at::Tensor held_out_logits;      ///< [n, C] of the averaged weights
   double seconds = 0.0;            ///< before a break, too, as far as it was saved
 };
 
+/// What is known after a step.
+struct StepReport {
+  int64_t step = 0;    ///< steps done, in all epochs
+  int64_t total = 0;   ///< steps of all epochs
+  NamedLosses losses;  ///< each term at this step
+};
+
 /// What the program is told and asked while training runs; each may be empty.
 struct TrainerCallbacks {
   std::function<void(const EpochReport&)> epoch_end;
-  std::function<void(int64_t step, int64_t total)> step_end;
+  std::function<void(const StepReport&)> step_end;
   std::function<bool()> should_stop;  ///< asked after every step
 };
 
@@ -212,7 +219,10 @@ class Trainer {
       save_state();
     }
     if (callbacks.step_end) {
-      callbacks.step_end(place_.epoch * steps_ + step, options_.epochs() * steps_);
+      callbacks.step_end(
+          {place_.epoch * steps_ + step,
+           options_.epochs() * steps_,
+           training_step_.losses()});
     }
     if (asked_to_stop_ && step < steps_) {
       throw interrupted();
@@ -224,7 +234,7 @@ class Trainer {
         selection_.score(*method_, training_step_.ema(), held_out, test, place_.epoch);
     EpochReport report;
     report.epoch = place_.epoch;
-    report.losses = training_step_.take_losses();
+    report.losses = training_step_.take_mean_losses();
     report.learning_rate = training_step_.learning_rate();
     report.held_out_mAP = scores.held_out_mAP;
     report.held_out_mAP_raw = scores.held_out_mAP_raw;

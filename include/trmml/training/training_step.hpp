@@ -32,6 +32,10 @@ struct StepPlace {
   int64_t step = 0;  ///< of this epoch
 };
 
+/// Terms of a loss, named as by `TrmMlLossTerms::named` and sorted by name ("total" is
+/// the last).
+using NamedLosses = std::vector<std::pair<std::string, double>>;
+
 /// One step of a training: the gradients of its pictures, part by part, their norm
 /// clipped; AdamW at the learning rates of one-cycle; the moving average of the
 /// weights; the prototypes.
@@ -74,6 +78,7 @@ class TrainingStep {
     const at::Tensor batch = batch_of(order, place.step);
     const auto parts = batch.chunk(options_.accumulate());
     optimizer_.zero_grad();
+    losses_.clear();
     for (size_t i = 0; i < parts.size(); ++i) {
       const clip::ImageFeatures images =
           train.features->training_views(parts[i], place.epoch);
@@ -102,16 +107,21 @@ class TrainingStep {
     set_learning_rates(place);
     optimizer_.step();
     ema_->update();
+    for (const auto& [name, value] : losses_) {
+      sums_[name] += value;
+    }
   }
 
-  /// Mean of each term of the loss over the steps of an epoch, by name; the next one
-  /// starts from nothing.
-  std::vector<std::pair<std::string, double>> take_losses() {
-    std::vector<std::pair<std::string, double>> losses;
+  /// Each term of the loss at the last step.
+  NamedLosses losses() const { return {losses_.begin(), losses_.end()}; }
+
+  /// Mean of each term over the steps of an epoch; the next one starts from nothing.
+  NamedLosses take_mean_losses() {
+    NamedLosses means;
     for (const auto& [name, sum] : std::exchange(sums_, {})) {
-      losses.emplace_back(name, sum / static_cast<double>(steps_per_epoch_));
+      means.emplace_back(name, sum / static_cast<double>(steps_per_epoch_));
     }
-    return losses;
+    return means;
   }
 
   /// Of the first group of parameters, at the last step.
@@ -207,7 +217,7 @@ class TrainingStep {
         output.region_logits.detach().sigmoid());
   }
 
-  // Throws when the loss is not finite; else adds the terms to the epoch's sums.
+  // Throws when the loss is not finite; else adds the terms to those of the step.
   void record(const TrmMlLossTerms& terms, double share, StepPlace place) {
     const auto named = terms.named();
     if (!std::isfinite(terms.total.item<double>())) {
@@ -228,7 +238,7 @@ class TrainingStep {
           text));
     }
     for (const auto& [name, value] : named) {
-      sums_[name] += share * value.item<double>();
+      losses_[name] += share * value.item<double>();
     }
   }
 
@@ -280,7 +290,8 @@ class TrainingStep {
   torch::optim::AdamW optimizer_;
   std::optional<Ema> ema_;
   int64_t steps_per_epoch_ = 0;
-  std::map<std::string, double> sums_;
+  std::map<std::string, double> losses_;  // of the last step
+  std::map<std::string, double> sums_;    // over the steps of the epoch
   double learning_rate_ = 0.0;
 };
 
