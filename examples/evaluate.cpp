@@ -5,6 +5,7 @@
 //     --names names.txt --out report.json
 //   evaluate --checkpoint RUN/best.safetensors --dataset voc2007 --data VOCdevkit
 //     --out report.json --save-scores scores.safetensors
+//   evaluate --checkpoint RUN/best.safetensors --dataset scenes
 //
 // Files are matrices [pictures, categories]: CSV, .npy or safetensors. Labels are -1
 // absent, 0 unknown (left out), +1 present; --code reads what others write. --mask

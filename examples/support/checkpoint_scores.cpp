@@ -3,14 +3,18 @@
 #include "trmml/core/error.hpp"
 #include "trmml/core/version.hpp"
 #include "trmml/data/image.hpp"
+#include "trmml/data/scenes.hpp"
 #include "trmml/io/safetensors.hpp"
 #include "trmml/report/progress.hpp"
 
 #include <ATen/ops/cat.h>
+#include <ATen/ops/repeat_interleave.h>
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
+#include <memory>
 
 #include "support/program.hpp"
 
@@ -18,7 +22,9 @@ namespace evaluation_program {
 
 void add_options(CLI::App& app, CheckpointSource& source) {
   experiment::add_options(app, source.predictor);
-  data_set::add_options(app, source.data, data_set::names(), /*required=*/false);
+  std::vector<std::string> choices = data_set::names();
+  choices.emplace_back(data_set::kScenes);
+  data_set::add_options(app, source.data, choices, /*required=*/false);
   app.add_option("--part", source.part, "Of the data set: train, test")
       ->check(CLI::IsMember({"train", "test"}));
   app.add_option(
@@ -29,9 +35,67 @@ void add_options(CLI::App& app, CheckpointSource& source) {
 
 namespace {
 
+// What is scored, wherever it comes from.
+struct Pictures {
+  std::string name;                ///< "COCO 2014 val"
+  std::vector<std::string> names;  ///< [C] categories
+  at::Tensor labels;               ///< int8 [N, C]
+  at::Tensor ignore;               ///< bool [N, C] or undefined
+  /// uint8 [3, S, S], as the tower sees it.
+  std::function<at::Tensor(const experiment::Predictor&, int64_t)> pixels;
+};
+
+Pictures read_pictures(const CheckpointSource& source) {
+  const trmml::data::Split split = data_set::read(
+      source.data,
+      source.part == "test" ? data_set::Part::kTest : data_set::Part::kTrain);
+  return {
+      split.name,
+      split.table.classnames,
+      split.table.labels,
+      split.ignore,
+      [root = split.root, files = split.table.images](
+          const auto& predictor, int64_t i) {
+        return predictor.pixels(
+            trmml::data::read_image(root / files[static_cast<size_t>(i)]));
+      }};
+}
+
+// As train_scenes sees them: every pixel repeated, nothing interpolated.
+Pictures paint_scenes(const CheckpointSource& source, int64_t resolution) {
+  using trmml::data::FashionMnist;
+  const auto photos = std::make_shared<const FashionMnist>(FashionMnist::load(
+      source.data.data.empty() ? trmml::data::kFashionMnistFolder : source.data.data));
+  const trmml::data::SceneSet scenes = trmml::data::make_scenes(
+      photos,
+      source.part == "test" ? FashionMnist::Pool::kTest : FashionMnist::Pool::kTrain,
+      0,
+      2000);
+  const int64_t side = scenes.images.size(1);
+  if (resolution % side != 0) {
+    throw program::UsageError(fmt::format(
+        "--dataset scenes: expected a method that was trained at {} times a whole "
+        "number of pixels, got {}",
+        side,
+        resolution));
+  }
+  return {
+      "FashionScenes " + source.part,
+      trmml::data::scene_classnames(),
+      scenes.labels,
+      {},
+      [images = scenes.images, upscale = resolution / side](const auto&, int64_t i) {
+        return images[i]
+            .permute({2, 0, 1})
+            .repeat_interleave(upscale, 1)
+            .repeat_interleave(upscale, 2)
+            .contiguous();  // [3, S, S]
+      }};
+}
+
 // The columns of labels and scores are the same categories.
-void check_names(const experiment::Trained& trained, const trmml::data::Split& split) {
-  const auto& got = split.table.classnames;
+void check_names(const experiment::Trained& trained, const Pictures& pictures) {
+  const auto& got = pictures.names;
   const auto [expected, other] =
       std::mismatch(trained.names.begin(), trained.names.end(), got.begin(), got.end());
   if (expected == trained.names.end() && other == got.end()) {
@@ -43,7 +107,7 @@ void check_names(const experiment::Trained& trained, const trmml::data::Split& s
   throw trmml::DataError(fmt::format(
       "{}: expected the {} categories of {} in their order, got {}; the first that "
       "differs is {}, expected {}",
-      split.name,
+      pictures.name,
       trained.names.size(),
       trained.file.string(),
       got.size(),
@@ -53,20 +117,16 @@ void check_names(const experiment::Trained& trained, const trmml::data::Split& s
 
 at::Tensor logits_of(
     experiment::Predictor& predictor,
-    const trmml::data::Split& split,
+    const Pictures& pictures,
     const program::StreamOptions& options) {
-  const auto& images = split.table.images;
-  const auto count = static_cast<int64_t>(images.size());
+  const int64_t count = pictures.labels.size(0);
   trmml::report::Progress progress("evaluate", count, stderr, {.unit = "pictures"});
   std::vector<at::Tensor> rows;
   program::stream_pictures<at::Tensor>(
       0,
       count,
       options,
-      [&](int64_t i) {
-        return predictor.pixels(
-            trmml::data::read_image(split.root / images[static_cast<size_t>(i)]));
-      },
+      [&](int64_t i) { return pictures.pixels(predictor, i); },
       [&](const program::PictureBatch<at::Tensor>& batch) {
         rows.push_back(predictor.logits(predictor.forward(batch.items)));
         progress.update(batch.end);
@@ -94,7 +154,8 @@ void save(const Scored& scored, const CheckpointSource& source) {
 }  // namespace
 
 Scored score_checkpoint(const CLI::App& app, const CheckpointSource& source) {
-  if (source.data.name.empty() || source.data.data.empty()) {
+  const bool is_painted = source.data.name == data_set::kScenes;
+  if (source.data.name.empty() || (source.data.data.empty() && !is_painted)) {
     throw program::UsageError(
         "--checkpoint: expected the pictures to score, --dataset and --data");
   }
@@ -102,22 +163,24 @@ Scored score_checkpoint(const CLI::App& app, const CheckpointSource& source) {
   program::catch_signals();
   const experiment::Trained trained =
       experiment::read_trained(source.predictor.checkpoint);
-  const trmml::data::Split split = data_set::read(
-      source.data,
-      source.part == "test" ? data_set::Part::kTest : data_set::Part::kTrain);
-  check_names(trained, split);
+  const Pictures pictures = is_painted
+                                ? paint_scenes(source, trained.pictures.resolution)
+                                : read_pictures(source);
+  check_names(trained, pictures);
   experiment::Predictor predictor(trained, source.predictor);
   Scored scored;
-  scored.scores = logits_of(predictor, split, source.predictor.stream);
-  scored.labels = split.table.labels.contiguous();
-  if (split.ignore.defined()) {
-    scored.ignore = split.ignore.contiguous();
+  scored.scores = logits_of(predictor, pictures, source.predictor.stream);
+  scored.labels = pictures.labels.contiguous();
+  if (pictures.ignore.defined()) {
+    scored.ignore = pictures.ignore.contiguous();
   }
-  scored.names = split.table.classnames;
+  scored.names = pictures.names;
   scored.dataset = source.data.name;
-  scored.split = split.name;
-  scored.files = {
-      {"checkpoint", source.predictor.checkpoint}, {"data", source.data.data}};
+  scored.split = pictures.name;
+  scored.files = {{"checkpoint", source.predictor.checkpoint}};
+  if (!source.data.data.empty()) {
+    scored.files.emplace_back("data", source.data.data);
+  }
   if (!source.save_scores.empty()) {
     save(scored, source);
   }

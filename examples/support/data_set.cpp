@@ -223,6 +223,10 @@ const std::vector<DataSet>& all() {
 }
 
 const DataSet& find(const std::string& name) {
+  static const DataSet scenes = {kScenes, {}, {}};
+  if (name == kScenes) {
+    return scenes;
+  }
   const auto found = std::find_if(
       all().begin(), all().end(), [&](const DataSet& set) { return set.name == name; });
   if (found == all().end()) {
@@ -331,7 +335,7 @@ void add_options(
 }
 
 void check(const CLI::App& app, const Options& options) {
-  if (!options.name.empty() && options.data.empty()) {
+  if (!options.name.empty() && options.name != kScenes && options.data.empty()) {
     throw program::UsageError("--data: expected where the data set is, got nothing");
   }
   const DataSet own = options.name.empty() ? DataSet{} : find(options.name);

@@ -38,9 +38,13 @@ struct Options {
 /// "coco-json", "csv", "folder".
 const std::vector<std::string>& names();
 
-/// Adds --data and the options of every data set in `choices` (some of `names()`). With
-/// more than one, adds --dataset, which says which. `required`: whether both must be
-/// given.
+/// FashionScenes, whose pictures are painted and not read: not one of `names()`, and
+/// nothing for `read`. Its --data, the folder of Fashion-MNIST, need not be given.
+inline constexpr const char* kScenes = "scenes";
+
+/// Adds --data and the options of every data set in `choices` (some of `names()`, and
+/// `kScenes` for a program that paints them). With more than one, adds --dataset, which
+/// says which. `required`: whether both must be given.
 void add_options(
     CLI::App& app,
     Options& options,

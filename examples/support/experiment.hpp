@@ -31,7 +31,7 @@ struct RunResult {
 /// What a run is told and asked.
 struct RunCallbacks {
   std::function<void(const std::string&)> log;  ///< a line an epoch
-  std::function<void(int64_t step, int64_t total)> step_end;
+  std::function<void(const trmml::training::StepReport&)> step_end;
   std::function<void(
       const trmml::report::EpochMetrics&,
       const std::vector<program::EpochHistogram>&)>

@@ -187,7 +187,7 @@ void do_run(
     start_from(run.start, run.folder, run.config);
     folder.resume = true;
   }
-  begin(folder);
+  const program::FolderLock lock = begin(folder);
   train_in_folder(world, run.options, folder, should_stop);
 }
 
@@ -262,8 +262,9 @@ void reproduce(
     const std::function<bool()>& should_stop) {
   const TablePlan& plan = reproduction.plan;
   const std::filesystem::path out = reproduction.request.out;
+  program::make_folder(out / plan.name);
+  const program::FolderLock lock(out / plan.name);
   const std::vector<RunState> states = states_of(plan);  // all, before anything is run
-  program::make_folder(out);
   WorldCallbacks loading;
   loading.log = say;
   loading.should_stop = should_stop;

@@ -89,23 +89,25 @@ std::string differences(const Values& there, const Values& here) {
 
 }  // namespace
 
-RunState state_of(const fs::path& folder, const std::string& config) {
-  const bool is_done = fs::exists(folder / "report.json");
-  const bool has_state = fs::exists(folder / "last.safetensors");
-  if (!is_done && !has_state) {
-    return RunState::kToRun;
-  }
-  const fs::path file = folder / "config.toml";
+void check_same_options(const fs::path& folder, const std::string& config) {
   const std::string different =
-      differences(values_of(text_of(file)), values_of(config));
+      differences(values_of(text_of(folder / "config.toml")), values_of(config));
   if (!different.empty()) {
     throw program::UsageError(fmt::format(
         "{}: expected a run with the options of now, got a {} run with others: {} "
         "(give the same options, name another --out, or remove the folder)",
         folder.string(),
-        is_done ? "finished" : "broken-off",
+        fs::exists(folder / "report.json") ? "finished" : "broken-off",
         different));
   }
+}
+
+RunState state_of(const fs::path& folder, const std::string& config) {
+  const bool is_done = fs::exists(folder / "report.json");
+  if (!is_done && !fs::exists(folder / "last.safetensors")) {
+    return RunState::kToRun;
+  }
+  check_same_options(folder, config);
   return is_done ? RunState::kDone : RunState::kToResume;
 }
 

@@ -14,8 +14,12 @@ enum class RunState {
   kDone,      ///< a report, which comes last
 };
 
-/// Throws `program::UsageError` for a folder whose run had other options than `config`
-/// (text of config.toml); where it is, and how fast it runs, may differ.
+/// Throws `program::UsageError` that names them when the run of `folder` had other
+/// options than `config` (text of config.toml); where it is, and how fast it runs, may
+/// differ. Throws `trmml::DataError` when the folder has no config.toml.
+void check_same_options(const std::filesystem::path& folder, const std::string& config);
+
+/// With `check_same_options` for a folder that holds a run.
 RunState state_of(const std::filesystem::path& folder, const std::string& config);
 
 /// What a table shows of a finished run.

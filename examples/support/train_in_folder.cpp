@@ -11,9 +11,11 @@
 #include <cstdio>
 #include <optional>
 #include <sstream>
+#include <utility>
 
 #include "support/panels.hpp"
 #include "support/program.hpp"
+#include "support/run_folder_state.hpp"
 #include "support/run_log.hpp"
 #include "support/trained.hpp"
 #include <unistd.h>
@@ -52,14 +54,37 @@ std::string summary(const RunResult& result, const RunOptions& options) {
           : fmt::format(", best epoch chosen on test {:.2f}", 100 * best_on_test));
 }
 
+// "loss 0.512 (classification 0.40+0.38, contrastive 1.21+1.30)": the terms of a kind
+// stand together in the order of their names, as yet unweighted.
+std::string loss_note(const trmml::training::NamedLosses& losses) {
+  std::string terms;
+  std::string total;
+  std::string kind;
+  for (const auto& [name, value] : losses) {
+    const std::string previous = std::exchange(kind, name.substr(0, name.find('_')));
+    if (kind == "total") {
+      total = fmt::format("{:.3f}", value);
+    } else if (kind == previous) {
+      terms += fmt::format("+{:.2f}", value);
+    } else {
+      terms += fmt::format("{}{} {:.2f}", terms.empty() ? "" : ", ", kind, value);
+    }
+  }
+  return fmt::format("loss {} ({})", total, terms);
+}
+
 }  // namespace
 
-void begin(const RunFolder& folder) {
+program::FolderLock begin(const RunFolder& folder) {
   program::check_resume(folder.path / "last.safetensors", folder.resume);
   program::make_folder(folder.path);
+  program::FolderLock lock(folder.path);
   if (!folder.resume) {
     trmml::io::write_file_atomically(folder.path / "config.toml", folder.config);
+  } else if (std::filesystem::exists(folder.path / "config.toml")) {
+    check_same_options(folder.path, folder.config);
   }
+  return lock;
 }
 
 RunResult train_in_folder(
@@ -78,12 +103,15 @@ RunResult train_in_folder(
   };
   callbacks.should_stop = should_stop;
   callbacks.epoch_end = [&log](const auto&... epoch) { log.epoch(epoch...); };
-  callbacks.step_end = [&](int64_t step, int64_t total) {
+  callbacks.step_end = [&](const trmml::training::StepReport& report) {
     if (!progress) {
       progress.emplace(
-          "training", total, stderr, trmml::report::ProgressOptions{.initial = step});
+          "training",
+          report.total,
+          stderr,
+          trmml::report::ProgressOptions{.initial = report.step});
     }
-    progress->update(step);
+    progress->update(report.step, loss_note(report.losses));
   };
   RunResult result = run(world, options, callbacks);
   if (progress) {

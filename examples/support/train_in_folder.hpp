@@ -5,6 +5,7 @@
 #include <string>
 
 #include "support/experiment.hpp"
+#include "support/folder_lock.hpp"
 #include "support/run_options.hpp"
 #include "support/world.hpp"
 
@@ -20,10 +21,11 @@ struct RunFolder {
   bool resume = false;  ///< from the state that is there
 };
 
-/// Makes the folder and writes config.toml, before anything that takes long. Throws
-/// `program::UsageError` for a state that would be overwritten, or is to be resumed and
-/// is not there.
-void begin(const RunFolder& folder);
+/// Makes the folder, locks it for as long as the result lives, and writes config.toml,
+/// before anything that takes long. Throws `program::UsageError` for a state that would
+/// be overwritten, or is to be resumed and is not there or was made with other options,
+/// and for a folder that another program writes into.
+[[nodiscard]] program::FolderLock begin(const RunFolder& folder);
 
 /// Trains, shows how far it is, and leaves all that a finished run has: report.json
 /// comes last, so that a folder with one is complete. Throws `trmml::Interrupted` when

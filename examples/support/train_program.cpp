@@ -38,7 +38,7 @@ void train(CLI::App& app, TrainOptions& options, const OneCall& call) {
     throw program::UsageError("--out: expected a folder for the run, got nothing");
   }
   const RunFolder folder{options.out, config, options.run.trainer.resume()};
-  begin(folder);
+  const program::FolderLock lock = begin(folder);
   World world = load_world(options, loading, /*dry_run=*/false);
   train_in_folder(world, options.run, folder, loading.should_stop);
 }

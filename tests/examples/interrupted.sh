@@ -34,8 +34,12 @@ holds "there is no result yet" test ! -e broken/report.json -a ! -e broken/best.
 cp broken/last.safetensors state
 expect 2 "train_scenes: --out: broken holds the state of a run ..." \
   train_scenes --out broken "${options[@]}"
+expect 2 "train_scenes: broken: expected a run with the options of now, got a broken-off run with others: --seed 3 there, 4 here ..." \
+  train_scenes --out broken "${other_seed[@]}" --resume
+mv broken/config.toml config.toml
 expect 4 "train_scenes: broken/last.safetensors: ... (resume with the options of the run that wrote it)" \
   train_scenes --out broken "${other_seed[@]}" --resume
+mv config.toml broken
 holds "a state that is refused stays as it was" cmp broken/last.safetensors state
 expect 0 "" train_scenes --out broken "${options[@]}" --resume
 

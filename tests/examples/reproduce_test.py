@@ -14,6 +14,7 @@ import re
 import shutil
 import signal
 import statistics
+import struct
 import subprocess
 import sys
 import time
@@ -119,12 +120,18 @@ def check_whole():
 
 # ---------------------------------------------------------------- with breaks
 
-def broken(sign, waits_for, runs_are_done):
-    """Starts the table, sends the signal once `waits_for` is there; exit status, stderr."""
+def broken(sign, running, epochs, runs_are_done):
+    """Starts the table, waits until the run has done some epochs, sees a second start refused, then
+    sends the signal; exit status, stderr."""
     with open("err.txt", "w") as err:
         process = subprocess.Popen([REPRODUCE, *TABLE], stdout=subprocess.DEVNULL, stderr=err)
-        while process.poll() is None and not waits_for():
+        while process.poll() is None and not has_lines(running, epochs):
             time.sleep(0.01)
+        process.send_signal(signal.SIGSTOP)
+        refused(2, "another program is at work in tables/known-label-proportions", REPRODUCE, *TABLE)
+        refused(2, "another program is at work in tables/known-label-proportions/trm-ml/50-percent",
+                f"{PROGRAMS}/train_coco", "--config", f"{running}/config.toml", "--resume")
+        process.send_signal(signal.SIGCONT)
         process.send_signal(sign)
         status = process.wait(timeout=120)
     done = len(list(pathlib.Path("tables").glob("*/*/*/*/report.json")))
@@ -143,14 +150,14 @@ def check_breaks():
     os.rename("tables", "whole")
     first = folder("known-label-proportions", "trm-ml", "50-percent", 0)
     third = folder("known-label-proportions", "trm-ml", "50-percent", 1)
-    status, said = broken(signal.SIGTERM, lambda: has_lines(first, 3), (0,))
+    status, said = broken(signal.SIGTERM, first, 3, (0,))
     check(status == 5 and re.search(rf"^reproduce: stopped in trm-ml, 50 %, seed 0, with 0 of 4 "
                                     rf"runs done; .*{SAME}$", said, re.M), f"SIGTERM: {status} {said}")
     printed, _ = run(0, REPRODUCE, *TABLE, "--dry-run")
     check("4 runs: 0 done, 1 to resume, 3 to run" in printed, f"--dry-run: {printed}")
     refused(2, r"got a broken-off run with others: --epochs 12 there, 13 here", REPRODUCE,
             *[("13" if word == "12" else word) for word in TABLE])
-    status, _ = broken(signal.SIGKILL, lambda: has_lines(third, 5), (2,))
+    status, _ = broken(signal.SIGKILL, third, 5, (2,))
     check(status == -signal.SIGKILL, f"SIGKILL: {status}")
     lines = len(pathlib.Path(third, "metrics.jsonl").read_text().splitlines())
     table = cells("tables/known-label-proportions.csv")
@@ -268,7 +275,10 @@ def check_scenes():
     run(0, REPRODUCE, "ablation", "--dataset", "scenes", "--methods", "trm-ml,zero-shot", *options,
         "--out", "tables_scenes")
     best = folder("ablation", "trm-ml", "10-percent-known-labels", 0, "tables_scenes")
-    run(0, f"{PROGRAMS}/train_scenes", *options, "--known-label-proportion", "0.1", "--out", "scenes")
+    _, shown = run(0, f"{PROGRAMS}/train_scenes", *options, "--known-label-proportion", "0.1", "--out",
+                   "scenes")
+    check(re.search(r"^training: .* in all, loss \d+\.\d{3} \(classification \d+\.\d\d\+\d+\.\d\d, "
+                    r"[^()]*\)$", shown, re.M), f"train_scenes: the terms of the loss in {shown}")
     check(pathlib.Path(best, "best.safetensors").read_bytes()[-4096:]
           == pathlib.Path("scenes/best.safetensors").read_bytes()[-4096:], "train_scenes: other weights")
     run(0, f"{PROGRAMS}/train_scenes", "--config", pathlib.Path(best, "config.toml"), "--out", "once_more")
@@ -279,6 +289,31 @@ def check_scenes():
     printed, _ = run(0, f"{PROGRAMS}/predict", "--checkpoint", f"{best}/best.safetensors", "--images",
                      pictures, "--threads", "1")
     check(len(printed.splitlines()) == 2 and printed.startswith("image,"), f"predict: {printed}")
+    # The scenes are those of the run: its report is over the first 24.
+    run(0, f"{PROGRAMS}/evaluate", "--checkpoint", f"{best}/best.safetensors", "--dataset", "scenes",
+        "--save-scores", "scores.safetensors", "--quiet", "--threads", "1")
+    for name, code in (("scores", "f"), ("labels", "b")):
+        rows = read_matrix("scores.safetensors", name, code)
+        check((len(rows), len(rows[0])) == (2000, 18), f"evaluate: {name}")
+        with open(f"{name}.csv", "w", newline="") as file:
+            csv.writer(file).writerows(rows[:24])
+    run(0, f"{PROGRAMS}/evaluate", "--scores", "scores.csv", "--labels", "labels.csv", "--logits",
+        "--out", "scenes.json", "--quiet")
+    got, expected = json.loads(pathlib.Path("scenes.json").read_text())["mAP"], report(best)["mAP"]
+    check(abs(got - expected) < 1e-3, f"evaluate: mAP {got}, in training {expected}")
+    refused(2, "belongs to --dataset|does not have it", f"{PROGRAMS}/evaluate", "--checkpoint",
+            f"{best}/best.safetensors", "--dataset", "scenes", "--difficult", "present")
+
+
+def read_matrix(path, name, code):
+    """A matrix of a safetensors file, row by row."""
+    data = pathlib.Path(path).read_bytes()
+    (size,) = struct.unpack_from("<Q", data)
+    header = json.loads(data[8:8 + size])[name]
+    rows, columns = header["shape"]
+    begin = 8 + size + header["data_offsets"][0]
+    numbers = struct.unpack_from(f"<{rows * columns}{code}", data, begin)
+    return [numbers[i * columns:(i + 1) * columns] for i in range(rows)]
 
 
 shutil.rmtree(SCRATCH, ignore_errors=True)
