@@ -141,7 +141,7 @@ void compare(const Case& c, const benchmark::Options& options) {
   if (!options.only.empty() && options.only != c.name) {
     return;
   }
-  constexpr int64_t kBatch = 2;
+  constexpr int64_t kBatch = 8;
   constexpr auto kForm = DenseForm::kDualCoOp;
   // The text tower is not used: a small one.
   ClipModel model(ClipModelOptions(

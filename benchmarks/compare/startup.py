@@ -4,7 +4,7 @@
 
 Needs NumPy and Pillow. Makes weights in OpenCLIP's form (random numbers, 599 MB in fp32, or half of
 that with --half), a vocabulary and pictures in --folder (not set: a temporary one), and a run of one
-step with train_csv. Then each of these in turn, on one thread:
+step with train_csv. Then each of these in turn:
 
     read      all bytes of the weights, read() into fresh memory
     empty     a program that is linked with LibTorch and ends: what no program here can do without
@@ -12,8 +12,9 @@ step with train_csv. Then each of these in turn, on one thread:
     map       the same with weights that stay in the file
     predict   one JPEG file of 640 x 480 pixels at 224
 
-Prints seconds of the core's time (system's included, so that other programs do not count) and on the
-wall, medians and spread, and one line of JSON. Its ratio is predict's time by read's.
+Prints seconds of the cores' time (system's included) and on the wall, medians and spread, and one line
+of JSON. Its ratio is predict's time by read's: with one thread the core's, so that other programs on
+the machine do not count; with more (--threads) that on the wall.
 """
 
 import argparse
@@ -155,11 +156,12 @@ def main():
     parser.add_argument("--program", type=pathlib.Path, required=True)
     parser.add_argument("--examples", type=pathlib.Path, help="folder of predict (not set: beside the benchmarks)")
     parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--half", action="store_true", help="weights in fp16, as OpenAI's files have them")
     parser.add_argument("--folder", type=pathlib.Path, help="keep what is made here, and use it again")
     arguments = parser.parse_args()
     programs = arguments.examples or arguments.program.parents[1] / "examples"
-    environment = dict(os.environ, OMP_NUM_THREADS="1", OMP_WAIT_POLICY="passive")
+    environment = dict(os.environ, OMP_NUM_THREADS=str(arguments.threads), OMP_WAIT_POLICY="passive")
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or pathlib.Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
@@ -171,7 +173,7 @@ def main():
             "load": [arguments.program, "load", weights],
             "map": [arguments.program, "map", weights],
             "predict": [programs / "predict", "--checkpoint", folder / "run/best.safetensors", "--images",
-                        folder / "pictures/00.jpg", "--out", folder / "out.csv", "--threads", "1"]}
+                        folder / "pictures/00.jpg", "--out", folder / "out.csv", "--threads", str(arguments.threads)]}
         times = {}
         for i in range(-1, arguments.runs):
             now = {"read": read(weights), **{name: run(command, environment) for name, command in commands.items()}}
@@ -180,19 +182,20 @@ def main():
             for name, seconds in now.items():
                 times.setdefault(name, []).append(seconds)
         size = weights.stat().st_size
-    core = {name: statistics.median(s[0] for s in all_of) for name, all_of in times.items()}
-    print(f"{size / 1e6:.0f} MB of weights, {arguments.runs} runs in turn, one thread")
+    clock = 0 if arguments.threads == 1 else 1
+    median = {name: statistics.median(s[clock] for s in all_of) for name, all_of in times.items()}
+    print(f"{size / 1e6:.0f} MB of weights, {arguments.runs} runs in turn, threads: {arguments.threads}")
     for name, all_of in times.items():
-        low, high = min(s[0] for s in all_of), max(s[0] for s in all_of)
-        print(f"{name:<8} {core[name]:.3f} s of the core ({low:.3f} to {high:.3f}), "
-              f"{statistics.median(s[1] for s in all_of):.3f} s on the wall")
-    ours = [s[0] for s in times["predict"]]
+        shown = [f"{statistics.median(column):.3f} s {where} ({min(column):.3f} to {max(column):.3f})"
+                 for column, where in zip(zip(*all_of), ("of the cores", "on the wall"))]
+        print(f"{name:<8} {', '.join(shown)}")
+    ours = [s[clock] for s in times["predict"]]
     print(json.dumps({
-        "name": "predict_startup", "ours_seconds": core["predict"], "peer_seconds": core["read"],
-        "ratio": core["predict"] / core["read"], "ratio_is": "ours / peer",
-        "spread": (max(ours) - min(ours)) / core["predict"], "peer": "read() of the weights from the cache",
-        "empty_seconds": core["empty"], "load_seconds": core["load"], "map_seconds": core["map"],
-        "ratio_to_load": core["predict"] / core["load"]}))
+        "name": "predict_startup", "ours_seconds": median["predict"], "peer_seconds": median["read"],
+        "ratio": median["predict"] / median["read"], "ratio_is": "ours / peer",
+        "spread": (max(ours) - min(ours)) / median["predict"], "peer": "read() of the weights from the cache",
+        "threads": arguments.threads, "empty_seconds": median["empty"], "load_seconds": median["load"],
+        "map_seconds": median["map"], "ratio_to_load": median["predict"] / median["load"]}))
 
 
 if __name__ == "__main__":

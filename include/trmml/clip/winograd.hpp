@@ -42,10 +42,16 @@ class WinogradConv {
   at::Tensor operator()(const at::Tensor& x) const;
 
  private:
-  static constexpr int64_t kLanes = 16;         // channels transformed together
-  static constexpr int64_t kPlaces = 36;        // of a tile
-  static constexpr int64_t kBytes = 1LL << 21;  // of tiles between the steps: they
-                                                // should not leave the cache
+  static constexpr int64_t kLanes = 16;   // channels transformed together
+  static constexpr int64_t kPlaces = 36;  // of a tile
+
+  // Tiles between the steps: few enough to stay in the cache, but many enough for the
+  // weights to be worth reading.
+  static constexpr int64_t kBytes = 1LL << 21;
+  static int64_t tiles_at_once(int64_t in, int64_t out) {
+    const int64_t bytes = kPlaces * (in + out) * static_cast<int64_t>(sizeof(float));
+    return std::max(2 * out, kBytes / bytes);
+  }
 
   /// Where tile `t` is: its picture, and its first result's row and column.
   struct Tiles {
@@ -220,8 +226,7 @@ inline at::Tensor WinogradConv::operator()(const at::Tensor& x) const {
       x.options().memory_format(at::MemoryFormat::ChannelsLast));
   const Tiles tiles(x.size(2), x.size(3));
   const int64_t count = x.size(0) * tiles.per_picture;
-  const int64_t tile_bytes = kPlaces * (in + out) * static_cast<int64_t>(sizeof(float));
-  const int64_t at_once = std::min(count, std::max<int64_t>(64, kBytes / tile_bytes));
+  const int64_t at_once = std::min(count, tiles_at_once(in, out));
   at::Tensor buffer = at::empty({kPlaces * at_once * (in + out)}, x.options());
   for (int64_t first = 0; first < count; first += at_once) {
     const int64_t n = std::min(at_once, count - first);
