@@ -6,7 +6,7 @@ Needs torch, best of the version that the program is linked with (both are print
 written as CLIP's own code: channels first, convolution, BatchNorm and ReLU one after the other, an
 attention pool over all queries whose global features are thrown away, and the dense map that prompt
 tuners take: value and output projection of the cells. Inference mode, fp32 and (where torch has it)
-under bfloat16's autocast; batch of 2 at 448, one thread. Each program runs in turn; seconds of the
+under bfloat16's autocast; the program's own batch at 448, one thread. Each program runs in turn; seconds of the
 core's time, medians and spread. The last lines are JSON, one a benchmark.
 """
 
@@ -23,7 +23,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-BATCH, SIDE, WIDTH, LAYERS, EMBED = 2, 448, 64, (3, 4, 23, 3), 512
+SIDE, WIDTH, LAYERS, EMBED = 448, 64, (3, 4, 23, 3), 512
 
 
 class Bottleneck(nn.Module):
@@ -111,10 +111,12 @@ def main():
     torch.manual_seed(0)
     environment = dict(os.environ, OMP_NUM_THREADS="1")
     model = ModifiedResNet().eval()
-    images = torch.randn(BATCH, 3, SIDE, SIDE)
     records = []
     with torch.inference_mode():
         for name, cast in (("image_tower_rn101_fp32", False), ("image_tower_rn101_bf16", True)):
+            record = ours(arguments.program, name, environment)
+            images = torch.randn(int(record["batch"]), 3, SIDE, SIDE)
+
             def plain():
                 with torch.autocast("cpu", torch.bfloat16, enabled=cast):
                     model(images)
