@@ -6,8 +6,8 @@ Needs torch, best of the version that the program is linked with (both are print
 written as CLIP's own code: channels first, convolution, BatchNorm and ReLU one after the other, an
 attention pool over all queries whose global features are thrown away, and the dense map that prompt
 tuners take: value and output projection of the cells. Inference mode, fp32 and (where torch has it)
-under bfloat16's autocast; the program's own batch at 448, one thread. Each program runs in turn; seconds of the
-core's time, medians and spread. The last lines are JSON, one a benchmark.
+under bfloat16's autocast; the program's own batch at 448, one thread. Each program runs in turn;
+seconds of the core's time, medians and spread. The last lines are JSON, one a benchmark.
 """
 
 import argparse

@@ -17,6 +17,7 @@
 #include <memory>
 
 #include "support/program.hpp"
+#include "support/scenes_world.hpp"
 
 namespace evaluation_program {
 
@@ -66,12 +67,12 @@ Pictures paint_scenes(const CheckpointSource& source, int64_t resolution) {
   using trmml::data::FashionMnist;
   const auto photos = std::make_shared<const FashionMnist>(FashionMnist::load(
       source.data.data.empty() ? trmml::data::kFashionMnistFolder : source.data.data));
-  const trmml::data::SceneSet scenes = trmml::data::make_scenes(
-      photos,
-      source.part == "test" ? FashionMnist::Pool::kTest : FashionMnist::Pool::kTrain,
-      0,
-      2000);
-  const int64_t side = scenes.images.size(1);
+  using Pool = FashionMnist::Pool;
+  const trmml::data::SceneSet painted =
+      source.part == "test"
+          ? trmml::data::make_scenes(photos, Pool::kTest, 0, scenes::kTestScenes)
+          : trmml::data::make_scenes(photos, Pool::kTrain, 0, scenes::kTrainScenes);
+  const int64_t side = painted.images.size(1);
   if (resolution % side != 0) {
     throw program::UsageError(fmt::format(
         "--dataset scenes: expected a method that was trained at {} times a whole "
@@ -82,9 +83,9 @@ Pictures paint_scenes(const CheckpointSource& source, int64_t resolution) {
   return {
       "FashionScenes " + source.part,
       trmml::data::scene_classnames(),
-      scenes.labels,
+      painted.labels,
       {},
-      [images = scenes.images, upscale = resolution / side](const auto&, int64_t i) {
+      [images = painted.images, upscale = resolution / side](const auto&, int64_t i) {
         return images[i]
             .permute({2, 0, 1})
             .repeat_interleave(upscale, 1)

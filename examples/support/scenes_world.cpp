@@ -165,15 +165,15 @@ experiment::World load_world(
     load_photos();
     log(fmt::format(
         "FashionScenes: {} training, {} held-out and {} test scenes, {} categories",
-        grouped(limited(2000)),
-        grouped(limited(1000)),
-        grouped(limited(2000)),
+        grouped(limited(kTrainScenes)),
+        grouped(limited(kHeldOutScenes)),
+        grouped(limited(kTestScenes)),
         names.size()));
     return world;
   }
   log(fmt::format(
       "composing {} scenes of photographs and encoding them",
-      grouped(limited(2000) + limited(1000) + limited(2000))));
+      grouped(limited(kTrainScenes) + limited(kHeldOutScenes) + limited(kTestScenes))));
   const auto start = std::chrono::steady_clock::now();
   const auto photos = load_photos();
   using Pool = FashionMnist::Pool;
@@ -183,10 +183,10 @@ experiment::World load_world(
   const auto load = [&](const trmml::data::SceneSet& set) {
     return load_part(world, options, set, should_stop);
   };
-  const trmml::data::SceneSet train = scenes(Pool::kTrain, 0, 2000);
+  const trmml::data::SceneSet train = scenes(Pool::kTrain, 0, kTrainScenes);
   world.train = load(train);
-  world.held_out = load(scenes(Pool::kTrain, 2000, 1000));
-  world.test = load(scenes(Pool::kTest, 0, 2000));
+  world.held_out = load(scenes(Pool::kTrain, kTrainScenes, kHeldOutScenes));
+  world.test = load(scenes(Pool::kTest, 0, kTestScenes));
   world.dataset = "FashionScenes";
   world.test_name = fmt::format("test: {} scenes", grouped(world.test.labels.size(0)));
   world.all_train.name = "FashionScenes train";

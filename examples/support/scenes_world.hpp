@@ -27,6 +27,12 @@ struct Paths {
 Paths default_paths();
 void add_paths(CLI::App& app, Paths& paths);
 
+/// The splits: training and then held-out scenes of the training pool, test scenes of
+/// the test pool.
+inline constexpr int64_t kTrainScenes = 2000;
+inline constexpr int64_t kHeldOutScenes = 1000;
+inline constexpr int64_t kTestScenes = 2000;
+
 /// What of FashionScenes is used, and how it is encoded.
 struct WorldOptions {
   Paths paths = default_paths();
