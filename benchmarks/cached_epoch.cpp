@@ -3,7 +3,7 @@
 // image tower, a picture. RN101 at 448 in fp32, random weights, 80 categories, batches
 // of 64, steps with the text tower and AdamW.
 //
-//   benchmark_cached_epoch [--threads N] [--runs N] [--out FILE] [--only NAME]
+//   benchmark_cached_epoch [--threads N] [--runs N] [--out FILE] [--only NAME] [--ours]
 //
 // Both sides are what the trainer runs: `FeatureCache` and `EncodedPictures`. A picture
 // of the second costs the same in any number, so that a few are encoded

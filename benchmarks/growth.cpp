@@ -3,7 +3,7 @@
 // matching, all losses, gradients, prototypes, pseudo-labels by visual prototypes. A
 // batch of 16 with cached features.
 //
-//   benchmark_growth [--threads N] [--runs N] [--out FILE] [--only NAME]
+//   benchmark_growth [--threads N] [--runs N] [--out FILE] [--only NAME] [--ours]
 //
 // One record a size, growth_c<categories>_r<regions>; "relation_seconds" is what the
 // other piece of the evidence takes for the batch: it compares every category with

@@ -1,7 +1,7 @@
 // The inference form of the image towers against the same weights as people run them:
 // RN101 at 448 pixels in fp32 and in bfloat16, ViT-B/16 at 224. Random weights.
 //
-//   benchmark_image_tower [--threads N] [--runs N] [--out FILE] [--only NAME]
+//   benchmark_image_tower [--threads N] [--runs N] [--out FILE] [--only NAME] [--ours]
 //
 // Ours: `clip::FrozenImageTower::regions`, the dense map of one batch. The peer of
 // RN101 is the network as it is published: channels first, convolution, BatchNorm and

@@ -9,6 +9,7 @@
 
 #include "trmml/data/loader.hpp"
 
+#include "trmml/clip/preprocess.hpp"
 #include "trmml/core/error.hpp"
 #include "trmml/data/image_dataset.hpp"
 #include "trmml/data/normalize.hpp"
@@ -33,9 +34,8 @@
 namespace {
 
 using namespace trmml::data;
-
-constexpr std::array<float, 3> kMean = {0.48145466F, 0.4578275F, 0.40821073F};
-constexpr std::array<float, 3> kStd = {0.26862954F, 0.26130258F, 0.27577711F};
+using trmml::clip::kPixelMean;
+using trmml::clip::kPixelStd;
 
 double milliseconds(const std::function<void()>& work) {
   const std::clock_t start = std::clock();
@@ -55,7 +55,10 @@ struct Pictures {
             names,
             at::ones({n, 1}, at::kChar),
             std::move(transform),
-            ImageDatasetOptions().normalized(normalized).mean(kMean).std(kStd)),
+            ImageDatasetOptions()
+                .normalized(normalized)
+                .mean(kPixelMean)
+                .std(kPixelStd)),
         LoaderOptions(16)};
   }
 };
@@ -105,7 +108,7 @@ void print_steps(const Pictures& pictures, int side) {
           }
         }));
   std::vector<float> numbers(images[0].rgb.size());
-  const ByteTables tables = normalize_tables(kMean, kStd);
+  const ByteTables tables = normalize_tables(kPixelMean, kPixelStd);
   print("to-floats", milliseconds([&] {
           for (const Image& image : images) {
             to_planes(image, tables, numbers.data());
@@ -128,7 +131,7 @@ void run(const std::string& folder, int side, int runs) {
 
   const auto keep = [](const Batch&) {};
   const auto make_floats = [](const Batch& batch) {
-    normalize(batch.images, kMean, kStd);
+    normalize(batch.images, kPixelMean, kPixelStd);
   };
   struct Kind {
     std::string name;

@@ -2,7 +2,7 @@
 // 512, a batch of 64 with cached features: matching, all losses, gradients, prototypes,
 // and pseudo-labels of the batch.
 //
-//   benchmark_method [--threads N] [--runs N] [--out FILE] [--only NAME]
+//   benchmark_method [--threads N] [--runs N] [--out FILE] [--only NAME] [--ours]
 //
 // The peer is the text tower of the same step (width 512, 12 layers, generic context, 2
 // prompts a category), which the rest should not exceed: ratio >= 1.

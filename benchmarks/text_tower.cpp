@@ -2,7 +2,7 @@
 // names, 16 context tokens, 2 prompts a category, width 512, 8 heads, 12 layers, random
 // weights, frozen.
 //
-//   benchmark_text_tower [--threads N] [--runs N] [--out FILE] [--only NAME]
+//   benchmark_text_tower [--threads N] [--runs N] [--out FILE] [--only NAME] [--ours]
 //
 // Ours: `TextTransformer::forward(Prompts)`. The peer encodes all 77 positions of every
 // prompt through the plain blocks, every row of the last one too, and reads the end

@@ -18,7 +18,7 @@ set(allow_clip core functional io data/image)
 set(allow_modules core functional)
 set(allow_method core functional modules clip)
 set(allow_report core io data evaluation)
-set(allow_training core io clip data method evaluation)
+set(allow_training core functional io clip data modules method evaluation)
 
 # Headers that need the standard library only; `evaluation` needs Eigen besides.
 set(standard_only core/error core/version version)

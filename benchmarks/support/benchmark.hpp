@@ -90,7 +90,9 @@ inline double seconds(const Body& body) {
 
 inline double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
+  const size_t middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle]
+                                : (values[middle - 1] + values[middle]) / 2;
 }
 
 /// Largest minus smallest, as a share of the median.

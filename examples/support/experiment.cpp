@@ -14,12 +14,16 @@
 
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/matmul.h>
+#include <ATen/ops/tensor.h>
 #include <torch/utils.h>
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
+#include <optional>
+#include <string>
 
 #include "support/method_settings.hpp"
 #include "support/run_log.hpp"
@@ -154,6 +158,35 @@ quality(const at::Tensor& pseudo, const at::Tensor& truth, const at::Tensor& obs
       as_label_matrix(pseudo), as_label_matrix(truth), as_label_matrix(observed));
 }
 
+// One line of an epoch; what does not exist, such as the precision of no labels, is
+// "-".
+std::string epoch_line(
+    const trmml::training::EpochReport& epoch,
+    const std::optional<trmml::evaluation::PseudoLabelQuality>& pseudo) {
+  std::string line = fmt::format(
+      "epoch {:2}  loss {:.3f}  held-out mAP {:.2f} (raw {:.2f})",
+      epoch.epoch,
+      epoch.losses.empty() ? 0.0 : epoch.losses.back().second,
+      100 * epoch.held_out_mAP,
+      100 * epoch.held_out_mAP_raw);
+  if (epoch.test_mAP) {
+    line += fmt::format("  test mAP {:.2f}", 100 * *epoch.test_mAP);
+  }
+  if (pseudo) {
+    const auto figure = [](double x) {
+      return std::isnan(x) ? std::string("-") : fmt::format("{:.3f}", x);
+    };
+    line += fmt::format(
+        "  pseudo-labels: precision of positives {}, of negatives {}, recall {}, "
+        "coverage {}",
+        figure(pseudo->positive_precision),
+        figure(pseudo->negative_precision),
+        figure(pseudo->positive_recall),
+        figure(pseudo->coverage));
+  }
+  return line;
+}
+
 Scores train(
     World& world,
     const RunOptions& options,
@@ -174,26 +207,11 @@ Scores train(
   hooks.should_stop = callbacks.should_stop;
   hooks.epoch_end = [&](const trmml::training::EpochReport& epoch) {
     std::optional<trmml::evaluation::PseudoLabelQuality> pseudo;
-    std::string line = fmt::format(
-        "epoch {:2}  loss {:.3f}  held-out mAP {:.2f} (raw {:.2f})",
-        epoch.epoch,
-        epoch.losses.empty() ? 0.0 : epoch.losses.back().second,
-        100 * epoch.held_out_mAP,
-        100 * epoch.held_out_mAP_raw);
-    if (epoch.test_mAP) {
-      line += fmt::format("  test mAP {:.2f}", 100 * *epoch.test_mAP);
-    }
     if (epoch.pseudo_labels.defined()) {
       pseudo = quality(epoch.pseudo_labels, world.train.labels, observed);
-      line += fmt::format(
-          "  pseudo-labels: precision +{:.3f} -{:.3f}, recall {:.3f}, coverage {:.3f}",
-          pseudo->positive_precision,
-          pseudo->negative_precision,
-          pseudo->positive_recall,
-          pseudo->coverage);
     }
     if (callbacks.log) {
-      callbacks.log(line);
+      callbacks.log(epoch_line(epoch, pseudo));
     }
     result.report.history.push_back(program::epoch_metrics(epoch, pseudo));
     if (callbacks.epoch_end) {
@@ -236,7 +254,7 @@ RunResult run(
     world.all_train.salient = world.salient(static_cast<uint32_t>(options.seed));
   }
   const at::Tensor mask = options.protocol.hide(world.all_train, options.seed);
-  result.observed = mask.index_select(0, world.train_rows);
+  result.observed = mask.index_select(0, at::tensor(world.train_rows));
   Scores scores;
   if (switches.kind == Kind::kZeroShot) {
     scores = zero_shot_scores(world);

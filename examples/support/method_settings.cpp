@@ -62,6 +62,10 @@ std::shared_ptr<trmml::Method> build_method(
     const trmml::MethodSwitches& switches,
     int64_t n_ctx) {
   const Kind kind = switches.kind;
+  const auto placed = [&](auto method) {
+    method->to(text.frozen_text.device());
+    return method.ptr();
+  };
   const int64_t n_cls = text.frozen_text.size(0);
   const int64_t embed_dim = text.frozen_text.size(1);
   const int64_t ctx_dim = text.names.prefix.size(1);
@@ -73,14 +77,13 @@ std::shared_ptr<trmml::Method> build_method(
   if (kind != Kind::kRegion) {
     const auto matching = kind == Kind::kTextImage ? trmml::TextMatching::kImage
                                                    : trmml::TextMatching::kPixel;
-    return trmml::TextMatchingBaseline(
-               trmml::TextMatchingOptions(matching)
-                   .logit_scale_init(options.logit_scale)
-                   .sharpness(options.sharpness),
-               prompts,
-               text.names,
-               text.encode)
-        .ptr();
+    return placed(trmml::TextMatchingBaseline(
+        trmml::TextMatchingOptions(matching)
+            .logit_scale_init(options.logit_scale)
+            .sharpness(options.sharpness),
+        prompts,
+        text.names,
+        text.encode));
   }
   const auto matcher = trmml::RegionMatcherOptions(n_cls, embed_dim)
                            .heads(options.heads)
@@ -94,12 +97,12 @@ std::shared_ptr<trmml::Method> build_method(
                            .logit_scale_init(options.logit_scale);
   const auto bank = trmml::CategoryPrototypeBankOptions(n_cls, embed_dim)
                         .momentum(options.prototype_momentum);
-  return trmml::TrmMl(
-             trmml::TrmMlOptions(prompts, matcher, bank),
-             text.names,
-             text.encode,
-             text.frozen_text)
-      .ptr();
+  return placed(trmml::TrmMl(
+      trmml::TrmMlOptions(prompts, matcher, bank)
+          .prototype_level(options.prototype_level),
+      text.names,
+      text.encode,
+      text.frozen_text));
 }
 
 // Text-pixel and text-image were tuned on their own, so that the comparison is fair.
@@ -113,6 +116,7 @@ trmml::training::TrainerOptions trainer_options(
       options.training_precision == "bf16" ||
       (options.training_precision == "auto" && bfloat16_is_faster(device)));
   const bool is_text = switches.kind != Kind::kRegion;
+  trainer.score(options.score);
   trainer.seed(options.seed).epochs(options.epochs.value_or(options.defaults.epochs));
   trainer.prompt_learning_rate(options.prompt_learning_rate.value_or(
       is_starved(options, switches, observed) ? 3e-3
@@ -130,10 +134,8 @@ trmml::TrmMlLossOptions loss_options(
     const at::Tensor& observed) {
   trmml::TrmMlLossOptions loss = options.loss;
   const bool is_text = switches.kind != Kind::kRegion;
-  const bool is_salient = options.protocol.is_salient();
   loss.unknown_labels(unknown_labels(options));
   loss.absent_weight(options.absent_weight.value_or(is_text ? 1.0 : 0.3));
-  loss.pseudo_positive_weight(is_salient ? 0.3 : 0.5);
   const double reference =
       options.protocol.is_single() ? 25.0 : options.defaults.pseudo_reference;
   loss.pseudo_weight(options.pseudo_weight.value_or(

@@ -1,16 +1,14 @@
 #include "support/panels.hpp"
 
 #include "trmml/method/method.hpp"
-#include "trmml/report/heatmap.hpp"
 
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros_like.h>
 #include <c10/core/GradMode.h>
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <cmath>
+
+#include "support/shown_picture.hpp"
 
 namespace experiment {
 
@@ -20,8 +18,9 @@ panels(World& world, const RunResult& result, int64_t count) {
   std::vector<trmml::report::LabelPanel> all;
   const auto& names = world.names();
   count = std::min(count, world.train.features->size());
-  const trmml::TrmMlOutput output =
-      result.model->forward(world.train.features->test_views(0, count));
+  const trmml::EvaluationMode evaluation(result.model->as_module());
+  const trmml::TrmMlOutput output = result.model->forward(
+      world.train.features->test_views(0, count).to(result.model->device()));
   const at::Tensor probabilities = score_of(output).sigmoid().cpu().contiguous();
   for (int64_t i = 0; i < count; ++i) {
     const trmml::report::Picture picture = world.train.picture(i);
@@ -30,7 +29,7 @@ panels(World& world, const RunResult& result, int64_t count) {
     const at::Tensor p = probabilities[i].contiguous();
     all.push_back(trmml::report::make_label_panel(
         world.all_train.table
-            .images[static_cast<size_t>(world.train_rows[i].item<int64_t>())],
+            .images[static_cast<size_t>(world.train_rows[static_cast<size_t>(i)])],
         picture,
         names,
         {known.data_ptr<int8_t>(), names.size()},
@@ -46,15 +45,9 @@ panels(World& world, const RunResult& result, int64_t count) {
       if (truth[c].item<int64_t>() <= 0) {
         continue;
       }
-      const at::Tensor map = output.saliency[i][c].cpu().contiguous();
-      const auto side = static_cast<int>(std::lround(std::sqrt(map.numel())));
       all.back().saliency.push_back(
           {names[static_cast<size_t>(c)],
-           trmml::report::heatmap(
-               picture,
-               {map.data_ptr<float>(), static_cast<size_t>(map.numel())},
-               side,
-               side)});
+           saliency_map(picture, output.saliency[i][c])});
     }
   }
   return all;

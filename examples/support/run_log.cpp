@@ -2,7 +2,7 @@
 
 #include "trmml/core/device.hpp"
 #include "trmml/io/safetensors.hpp"
-#include "trmml/training/checkpoint.hpp"
+#include "trmml/training/state_file.hpp"
 
 #include <fmt/format.h>
 

@@ -6,7 +6,7 @@
 #include "trmml/core/version.hpp"
 #include "trmml/io/module_weights.hpp"
 #include "trmml/method/ablation.hpp"
-#include "trmml/training/checkpoint.hpp"
+#include "trmml/training/state_file.hpp"
 
 #include <ATen/ops/tensor.h>
 

@@ -1,5 +1,7 @@
 #include "trmml/core/recompute.hpp"
 
+#include "trmml/core/torch_version.hpp"
+
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/ones_like.h>
 #include <torch/nn/modules/linear.h>
@@ -135,4 +137,49 @@ TEST_CASE("recompute: a parameter that changed in between is an error", "[core]"
     problem.linear->weight.add_(1);
   }
   CHECK_THROWS_AS(out[1].backward(), c10::Error);
+}
+
+TEST_CASE("recompute: backward() computes in the type of forward()", "[core]") {
+  Problem problem;
+  problem.linear->to(at::kFloat);
+  const at::Tensor x = problem.x.detach().to(at::kFloat).requires_grad_();
+  std::vector<at::ScalarType> types;
+  const auto function = [&](const Tensors& in) {
+    const at::Tensor y = problem.linear->forward(in[0]);
+    types.push_back(y.scalar_type());
+    return Tensors{y};
+  };
+  const auto gradients = [&](bool recomputed) {
+    Tensors out;
+    {
+      const trmml::AutocastGuard autocast(at::kCPU, true);
+      out = recomputed ? recompute(function, {x}, problem.linear->parameters())
+                       : function({x});
+    }
+    return torch::autograd::grad(
+        {out[0].to(at::kFloat).square().sum()}, {x, problem.linear->weight});
+  };
+  const Tensors plain = gradients(false);
+  const Tensors again = gradients(true);
+  CHECK(types == std::vector<at::ScalarType>(3, at::kBFloat16));
+  CHECK(is_equal(again[0], plain[0]));
+  CHECK(is_equal(again[1], plain[1]));
+}
+
+TEST_CASE("recompute: leaves autocast's cache to those who need gradients", "[core]") {
+  Problem problem;
+  problem.linear->to(at::kFloat);
+  const at::Tensor x = problem.x.detach().to(at::kFloat);
+  const auto function = [&](const Tensors& in) {
+    return Tensors{problem.linear->forward(in[0])};
+  };
+  at::Tensor later;
+  {
+    const trmml::AutocastGuard autocast(at::kCPU, true);
+    recompute(function, {x}, problem.linear->parameters());
+    later = problem.linear->forward(x);  // would find a weight without a graph
+  }
+  const Tensors gradient =
+      torch::autograd::grad({later.to(at::kFloat).sum()}, {problem.linear->weight});
+  CHECK(gradient[0].abs().sum().item<double>() > 0);
 }

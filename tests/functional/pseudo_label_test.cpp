@@ -21,6 +21,15 @@ TEST_CASE("prototype_evidence: by hand") {
   const at::Tensor e = f::prototype_evidence(
       numbers({3, 4}, {1, 1, 2}), numbers({1, 0}, {1, 2}), numbers({0, 1}, {1, 2}));
   CHECK(e.item<double>() == Catch::Approx(-0.2));
+  // Without a positive prototype the category is left out; without a negative one the
+  // positive decides: 0.6.
+  const auto without = [](const at::Tensor& positive, const at::Tensor& negative) {
+    return f::prototype_evidence(numbers({3, 4}, {1, 1, 2}), positive, negative)
+        .item<double>();
+  };
+  const at::Tensor none = at::zeros({1, 2}, at::kDouble);
+  CHECK(without(none, numbers({0, 1}, {1, 2})) == 0);
+  CHECK(without(numbers({1, 0}, {1, 2}), none) == Catch::Approx(0.6));
 }
 
 TEST_CASE("text_relation_evidence: by hand, with and without the floor") {
@@ -276,4 +285,20 @@ TEST_CASE("pseudo-labels: messages") {
       "functional::text_relation_evidence: expected temperature > 0 and floor >= 0, "
       "got 0 "
       "and 0.0001");
+}
+
+TEST_CASE("labels: a type without -1 is refused wherever labels go") {
+  const at::Tensor logits = at::zeros({1, 2});
+  const at::Tensor good = states({0, 1}, {1, 2});
+  const auto message = [](const auto& call) { return error_of<c10::TypeError>(call); };
+  for (const at::Tensor& wrong : {good.to(at::kByte), good.to(at::kBool)}) {
+    CHECK(
+        message([&] { f::confident_absences(wrong, logits); })
+            .find("functional::confident_absences: expected labels of a signed type, "
+                  "got ") == 0);
+    CHECK(message([&] { f::merge_labels(wrong, good); }) != "no error");
+    CHECK(message([&] { f::merge_labels(good, wrong); }) != "no error");
+    CHECK(message([&] { f::expected_positives(wrong); }) != "no error");
+  }
+  CHECK(message([&] { f::confident_absences(good, logits); }) == "no error");
 }

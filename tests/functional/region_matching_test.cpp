@@ -30,6 +30,15 @@ TEST_CASE("l2_normalise: unit length, zero stays zero, gradient") {
   CHECK(test::gradient_error(unit, {fill({2, 3, 4}, 1)}) < 1e-7);
 }
 
+TEST_CASE("l2_normalise: a zero vector has no gradient, in float16 no NaN") {
+  const at::Tensor x = numbers({0, 0, 3, 4}, {2, 2}).requires_grad_();
+  f::l2_normalise(x).select(1, 0).sum().backward();
+  // d (3/5) by x and y: (1 - 9/25) / 5 and -(12/25) / 5.
+  CHECK(is_close(x.grad(), numbers({0, 0, 0.128, -0.096}, {2, 2}), 1e-12));
+  const at::Tensor half = at::zeros({2, 3}, at::kHalf);
+  CHECK(is_equal(f::l2_normalise(half), half));
+}
+
 TEST_CASE("pairwise_cosine: by hand, and its message") {
   const at::Tensor a = numbers({2, 0, 1, 1}, {2, 2});
   const at::Tensor b = numbers({5, 0, 0, 3, -1, 0}, {3, 2});

@@ -203,7 +203,7 @@ TEST_CASE("TrmMlLoss: single-positive forms, against the reference") {
       true,
       kFloat);
   check_reference(
-      TrmMlLossOptions(assume).pseudo_positive_weight(0.3),
+      TrmMlLossOptions(assume).pseudo_positive_weight(9),  // not that of soft targets
       {labels(), pseudo_labels(), soft_targets(), 1},
       ref::kAbsentSoftTerms,
       ref::kAbsentSoftGradient);
@@ -386,11 +386,26 @@ TEST_CASE("TrmMlLoss: messages") {
         TrmMlLossOptions().pseudo_weight(-1),
         TrmMlLossOptions().absent_weight(-1),
         TrmMlLossOptions().region_weight(-1),
-        TrmMlLossOptions().query_weight(-1)}) {
+        TrmMlLossOptions().query_weight(-1),
+        TrmMlLossOptions().pseudo_positive_weight(-1),
+        TrmMlLossOptions().pseudo_absent_weight(-1),
+        TrmMlLossOptions().soft_target_weight(-1)}) {
     CHECK(error_of<c10::ValueError>([&] {
             TrmMlLoss loss(options);
           }) == "TrmMlLoss: expected weights >= 0, got a negative one");
   }
+  const auto option = [](const TrmMlLossOptions& options) {
+    return error_of<c10::ValueError>([&] { TrmMlLoss loss(options); });
+  };
+  CHECK(
+      option(TrmMlLossOptions().distillation_tau(0)) ==
+      "TrmMlLoss: expected distillation_tau > 0, got 0");
+  CHECK(
+      option(TrmMlLossOptions().classification(trmml::AsymmetricLossOptions().margin(
+          1))) == "TrmMlLoss: expected margin in [0, 1), got 1");
+  CHECK(
+      option(TrmMlLossOptions().splc(trmml::SplcOptions().threshold(1))) ==
+      "TrmMlLoss: expected threshold in (0, 1), got 1");
   const auto message = [](const at::Tensor& y, const at::Tensor& pseudo = {}) {
     return error_of<c10::ValueError>([&] {
       TrmMlLoss()->forward(leaves(), {y, pseudo, {}, 0});
@@ -586,6 +601,13 @@ TEST_CASE("LinearProbe: messages") {
     });
   };
   const at::Tensor x = probe_features();
+  CHECK(
+      fit(x.narrow(0, 0, 1), probe_labels().narrow(0, 0, 1)) ==
+      "LinearProbe::fit: expected at least two pictures (features are standardised), "
+      "got 1");
+  CHECK(error_of<c10::ValueError>([] {
+          LinearProbe probe(LinearProbeOptions().steps(0));
+        }) == "LinearProbe: expected steps > 0 and weight_decay >= 0, got 0 and 0.001");
   CHECK(
       fit(x[0], probe_labels()) ==
       "LinearProbe::fit: expected features of shape [*, *], got [5]");

@@ -393,6 +393,18 @@ struct Letters {
     }
     return ids;
   }
+  at::Tensor tokenize(const std::vector<std::string>& texts, int64_t length) const {
+    at::Tensor all = at::zeros({static_cast<int64_t>(texts.size()), length}, at::kLong);
+    for (size_t i = 0; i < texts.size(); ++i) {
+      std::vector<int64_t> ids = encode(texts[i]);
+      ids.insert(ids.begin(), kStart);
+      ids.push_back(kEnd);
+      all[static_cast<int64_t>(i)]
+          .narrow(0, 0, static_cast<int64_t>(ids.size()))
+          .copy_(at::tensor(ids, at::kLong));
+    }
+    return all;
+  }
   int64_t start_id() const { return kStart; }
   int64_t end_id() const { return kEnd; }
 };
@@ -448,6 +460,37 @@ TEST_CASE("embed_classnames: the tower's own embeddings, without gradient") {
   CHECK_FALSE(embeddings.names.requires_grad());
   const auto plain = trmml::tokenize_classnames(Letters(), classnames());
   CHECK_FALSE(trmml::embed_classnames(tower, plain).initial_ctx.defined());
+}
+
+TEST_CASE("frozen_text_features: each sentence through the tower, normalised") {
+  trmml::clip::TextTransformer tower = make_tower();
+  const at::Tensor features =
+      trmml::frozen_text_features(tower, Letters(), {"cat", "o"}, "a b ");
+  // "a b cat." and "a b o.", as ids.
+  const at::Tensor ids = at::tensor(
+                             {int64_t{kStart},
+                              int64_t{1},
+                              int64_t{2},
+                              int64_t{3},
+                              int64_t{1},
+                              int64_t{20},
+                              int64_t{27},
+                              int64_t{kEnd}},
+                             at::kLong)
+                             .unsqueeze(0);
+  const at::Tensor padded = at::constant_pad_nd(ids, {0, 14 - 8});
+  const at::Tensor first = tower->forward(padded).detach();
+  CHECK(features.sizes() == at::IntArrayRef({2, kD}));
+  CHECK(is_close(features[0], first[0] / first[0].norm(), 1e-5));
+  CHECK(is_close(features.norm(2, -1), at::ones({2}), 1e-6));
+  CHECK_FALSE(features.requires_grad());
+  // More texts than go through the tower at once.
+  const std::vector<std::string> many(300, "cat");
+  const at::Tensor all = trmml::frozen_text_features(tower, Letters(), many, "a b ");
+  CHECK(is_close(all, features[0].expand({300, kD}), 1e-5));
+  CHECK(error_of<c10::ValueError>([&] {
+          trmml::frozen_text_features(tower, Letters(), {});
+        }) == "frozen_text_features: expected at least one category name, got none");
 }
 
 TEST_CASE("TrmMl: without learned context a prompt is the text itself") {

@@ -203,3 +203,37 @@ TEST_CASE("CategoryPrototypeBank: print and messages") {
       "category 1");
   CHECK(is_equal(bank->visual(), before));
 }
+
+TEST_CASE("CategoryPrototypeBank: an update that fails changes nothing") {
+  CategoryPrototypeBank bank = make_double(CategoryPrototypeBankOptions(2, 3));
+  const at::Tensor labels = states({1, -1}, {1, 2});
+  bank->update(fill({1, 2, 3}, 1), labels, fill({2, 3}, 2));
+  const at::Tensor text = bank->text().clone();
+  const at::Tensor visual = bank->visual().clone();
+  at::Tensor broken = fill({1, 2, 3}, 3);
+  broken[0][0][0] = std::nan("");
+  CHECK_THROWS_AS(bank->update(broken, labels, fill({2, 3}, 4)), c10::ValueError);
+  at::Tensor broken_text = fill({2, 3}, 4);
+  broken_text[1][0] = std::nan("");
+  CHECK(
+      error_of<c10::ValueError>([&] {
+        bank->update(fill({1, 2, 3}, 3), labels, broken_text);
+      }) ==
+      "CategoryPrototypeBank::set_text: expected finite text_features, got NaN or "
+      "infinity");
+  CHECK(is_equal(bank->text(), text));
+  CHECK(is_equal(bank->visual(), visual));
+}
+
+TEST_CASE("PrototypeStatistics: the parts of a batch add up to the batch") {
+  CategoryPrototypeBank bank = make_double(CategoryPrototypeBankOptions(3, 4));
+  const at::Tensor x = fill({5, 3, 4}, 1);
+  const at::Tensor labels = fill_labels({5, 3}, 2);
+  const PrototypeStatistics whole = bank->collect(x, labels);
+  PrototypeStatistics sum = bank->collect(x.narrow(0, 0, 2), labels.narrow(0, 0, 2));
+  sum += bank->collect(x.narrow(0, 2, 3), labels.narrow(0, 2, 3));
+  CHECK(is_close(sum.positive.sums, whole.positive.sums, 1e-12));
+  CHECK(is_equal(sum.positive.counts, whole.positive.counts));
+  CHECK(is_close(sum.negative.sums, whole.negative.sums, 1e-12));
+  CHECK(is_equal(sum.negative.counts, whole.negative.counts));
+}

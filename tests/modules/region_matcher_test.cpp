@@ -1,5 +1,7 @@
 #include "trmml/modules/region_matcher.hpp"
 
+#include "trmml/core/torch_version.hpp"
+
 #include <cmath>
 #include <limits>
 
@@ -227,6 +229,27 @@ TEST_CASE("RegionMatcher: gradients in chunks are the same as at once") {
         CHECK(is_close(parts[i], whole[i], 1e-11));
       }
     }
+  }
+}
+
+TEST_CASE("RegionMatcher: chunks keep the type that autocast computes in") {
+  for (const int64_t heads : {1, 2}) {
+    const auto gradient = [heads](int64_t category_chunk) {
+      RegionMatcher matcher =
+          filled(options().heads(heads).category_chunk(category_chunk));
+      matcher->to(at::kFloat);
+      RegionMatch match;
+      {
+        const trmml::AutocastGuard autocast(at::kCPU, true);
+        match = matcher->forward(regions().to(at::kFloat), text().to(at::kFloat));
+      }
+      match.query_logits.to(at::kFloat).square().sum().backward();
+      return matcher->queries.grad();
+    };
+    const at::Tensor whole = gradient(kC);
+    const double size = whole.abs().max().item<double>();
+    CHECK(size > 0);
+    CHECK(is_close(gradient(1), whole, 2e-2 * size));
   }
 }
 

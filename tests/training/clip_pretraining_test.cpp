@@ -272,10 +272,10 @@ TEST_CASE("ClipPretraining: states that do not fit are refused") {
   };
   CHECK(load(make_model(), 40) == "no error");
   CHECK(
-      load(make_model(), 41) ==
-      path.string() +
-          ": expected the state of a run of 41 steps, got one of 40 (its learning rate "
-          "would not fit)");
+      load(make_model(), 41) == path.string() +
+                                    ": expected the state of a run with steps 41, got "
+                                    "40 (resume with the options "
+                                    "of the run that wrote it)");
 
   ClipModel other(ClipModelOptions(
       VisionTransformerOptions(16)
@@ -300,8 +300,8 @@ TEST_CASE("ClipPretraining: states that do not fit are refused") {
   CHECK(
       load(make_model(), 40) ==
       path.string() +
-          ": expected a whole number under \"steps\" in the state's metadata, got "
-          "nothing");
+          ": expected a state of format trmml.clip_pretraining.1, got a file without "
+          "one");
   CHECK_THROWS_AS(
       ClipPretraining(make_model(), options()).load(folder / "none"), CheckpointError);
 }

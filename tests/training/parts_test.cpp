@@ -1,7 +1,8 @@
-#include "trmml/training/checkpoint.hpp"
 #include "trmml/training/ema.hpp"
 #include "trmml/training/evaluate.hpp"
+#include "trmml/training/optimizer_state.hpp"
 #include "trmml/training/schedule.hpp"
+#include "trmml/training/state_file.hpp"
 
 #include <ATen/ATen.h>
 

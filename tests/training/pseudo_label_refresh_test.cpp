@@ -22,11 +22,11 @@
 using namespace small;
 using test::error_of;
 using test::is_close;
+using trmml::EvidenceOptions;
+using trmml::gather_evidence;
 using trmml::TextMatching;
 using trmml::TextMatchingBaseline;
 using trmml::TrmMl;
-using trmml::training::EvidenceOptions;
-using trmml::training::gather_evidence;
 
 TEST_CASE("gather_evidence: the pieces that are asked for") {
   const toy::Problem problem = toy::make_problem();
@@ -178,4 +178,47 @@ TEST_CASE("Trainer: without a zero-shot score pseudo-labels are refused") {
       })
           .find("gather_evidence: expected zero_shot of shape [60, 3], got an "
                 "undefined") == 0);
+}
+
+TEST_CASE("PseudoLabelRefresh: every policy gets the evidence it is made for") {
+  const toy::Problem problem = toy::make_problem();
+  TrmMl model = toy::make_model(problem);
+  train(model.ptr(), problem, toy::trainer_options().epochs(2));
+  trmml::training::NamedParameters weights;
+  for (const auto& item : model->named_parameters()) {
+    weights.emplace_back(item.key(), item.value());
+  }
+  const trmml::training::Ema ema(weights, 0.5);
+  const at::Tensor relations = gather_evidence(*model, problem.train);
+  const at::Tensor logits = trmml::training::predict(*model, problem.train.features);
+  using Policy = trmml::PseudoLabelPolicy;
+  const auto check = [&](Policy policy, const at::Tensor& evidence) {
+    const auto options = PseudoLabelerOptions().policy(policy).upper(0.6).lower(0.3);
+    trmml::training::PseudoLabelRefresh refresh(options, TrainerOptions());
+    refresh.estimate(*model, ema, problem.train, 1);
+    const auto expected =
+        trmml::PseudoLabeler(options)->forward(evidence, problem.train.labels);
+    CHECK(refresh.labels().equal(expected.labels));
+    CHECK(refresh.labels().ne(0).any().item<bool>());
+    CHECK(refresh.soft_targets().defined() == (policy == Policy::kRelationsSoft));
+  };
+  check(Policy::kRelations, relations);
+  check(Policy::kRelationsSoft, relations);
+  check(Policy::kPrecision, relations);
+  check(Policy::kRank, logits);
+  check(Policy::kSplc, logits);
+  check(Policy::kThreshold, logits.sigmoid());
+}
+
+TEST_CASE("PseudoLabelRefresh: with nothing known there are no soft targets") {
+  toy::Problem problem = toy::make_problem();
+  problem.train.labels = at::zeros_like(problem.train.labels);
+  TrmMl model = toy::make_model(problem);
+  const trmml::training::Ema ema({}, 0.5);
+  trmml::training::PseudoLabelRefresh refresh(
+      PseudoLabelerOptions().policy(trmml::PseudoLabelPolicy::kRelationsSoft),
+      TrainerOptions());
+  refresh.estimate(*model, ema, problem.train, 1);
+  CHECK(refresh.labels().eq(0).all().item<bool>());
+  CHECK_FALSE(refresh.soft_targets().defined());
 }

@@ -39,7 +39,7 @@ End train_with_stops(
     CHECK(last == stop);
     CHECK(message.find("stopped in epoch ") == 0);
     CHECK(
-        message.find("last.safetensors is saved, continue with --resume") !=
+        message.find("last.safetensors is saved, resume to continue") !=
         std::string::npos);
     seed += 100;
   }
@@ -154,7 +154,7 @@ TEST_CASE("stop: at the end of an epoch, in the last step, without a folder") {
   CHECK(
       stopped(4, folder.path()) == "stopped in epoch 1 after step 0; " +
                                        (folder / kState).string() +
-                                       " is saved, continue with --resume");
+                                       " is saved, resume to continue");
   CHECK(stopped(8, "") == "no error");  // there was nothing left to do
 }
 

@@ -19,6 +19,7 @@ namespace small {
 
 using trmml::ParameterGroup;
 using trmml::PseudoLabelerOptions;
+using trmml::TrainingSet;
 using trmml::TrmMlLoss;
 using trmml::TrmMlLossOptions;
 using trmml::TrmMlOutput;
@@ -30,7 +31,6 @@ using trmml::training::Trainer;
 using trmml::training::TrainerCallbacks;
 using trmml::training::TrainerOptions;
 using trmml::training::TrainingResult;
-using trmml::training::TrainingSet;
 
 /// z = x W + b on the global feature, in double. Remembers what it was trained on.
 class Linear : public torch::nn::Module, public trmml::Method {

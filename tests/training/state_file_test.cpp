@@ -149,9 +149,7 @@ TEST_CASE("resume: a foreign or incomplete file is refused") {
   trmml::io::write_safetensors(path, {{"weight", at::zeros({2, 2})}});
   CHECK(
       refusal({}, folder.path()) ==
-      path +
-          ": expected a whole number under \"epochs\" in the state's metadata, got "
-          "nothing");
+      path + ": expected a state of format trmml.training.1, got a file without one");
   support::write_bytes(path, "{\"epoch\": 3}, that is a JSON file and nothing else");
   CHECK(refusal({}, folder.path()).find(kState) != std::string::npos);
 
@@ -178,6 +176,7 @@ TEST_CASE("resume: a foreign or incomplete file is refused") {
       without("model.matcher.queries").find("1 missing: matcher.queries") !=
       std::string::npos);
   CHECK(without("adamw.0000.step").find("load_optimizer: expected moments") == 0);
+  CHECK(without("best.0001").find(path + ": expected the best weights of all ") == 0);
   CHECK(
       without("best_mAP") ==
       path + ": expected best_mAP and best_test_mAP, got a file without");

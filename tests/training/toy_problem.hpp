@@ -34,7 +34,7 @@ struct Pictures {
 };
 
 struct Problem {
-  training::TrainingSet train;
+  trmml::TrainingSet train;
   trmml::clip::ImageFeatures train_features;  ///< what `train` holds
   training::HeldOutSet held_out;
   trmml::ClassnameEmbeddings names;

@@ -236,6 +236,19 @@ TEST_CASE("Trainer: options out of range") {
   CHECK(
       message(TrainerOptions().ema_memory(0)) ==
       "Trainer: expected ema_memory in (0, 1), got 0");
+  CHECK(message(TrainerOptions().rise(1)) == "Trainer: expected rise in (0, 1), got 1");
+  CHECK(
+      message(TrainerOptions().accumulate(0)) ==
+      "Trainer: expected accumulate > 0, got 0");
+  CHECK(
+      message(TrainerOptions().max_grad_norm(0)) ==
+      "Trainer: expected max_grad_norm > 0, got 0");
+  CHECK(
+      message(TrainerOptions().patience(-1)) ==
+      "Trainer: expected patience >= 0, got -1");
+  CHECK(
+      message(TrainerOptions().absent_below(1)) ==
+      "Trainer: expected absent_below in (0, 1), got 1");
   CHECK(
       message(TrainerOptions().resume(true)) ==
       "Trainer: expected a folder to resume from, got resume without folder");
@@ -293,4 +306,51 @@ TEST_CASE("Trainer: what a callback throws comes through") {
   CHECK(error_of<std::runtime_error>([&] {
           trainer.fit(problem.train, problem.held_out, callbacks);
         }) == "enough");
+}
+
+TEST_CASE("Trainer: a gradient that is not finite leaves the weights as they were") {
+  const toy::Problem problem = toy::make_problem();
+  at::manual_seed(3);
+  const trmml::TextEncoder encoder = problem.text_encoder();
+  TextMatchingBaseline baseline(
+      TextMatching::kPixel,
+      trmml::PromptLearnerOptions(toy::kC, toy::kWidth).n_ctx(2),
+      problem.names,
+      [encoder](const trmml::Prompts& prompts) {
+        const at::Tensor text = encoder(prompts);
+        if (text.requires_grad()) {
+          text.register_hook([](const at::Tensor& gradient) {
+            return gradient * std::numeric_limits<double>::quiet_NaN();
+          });
+        }
+        return text;
+      });
+  const auto before = toy::state_of(*baseline);
+  CHECK(
+      error_of<trmml::Error>([&] { train(baseline.ptr(), problem); }) ==
+      "Trainer: expected a finite gradient in epoch 0 at step 0, got one of norm nan "
+      "(lower the learning rates, or look for broken features)");
+  CHECK(toy::is_same(toy::state_of(*baseline), before));
+}
+
+TEST_CASE("Trainer: trains once") {
+  const toy::Problem problem = toy::make_problem();
+  TrmMl model = toy::make_model(problem);
+  Trainer trainer(model.ptr(), TrmMlLoss(), toy::trainer_options().epochs(1));
+  trainer.fit(problem.train, problem.held_out);
+  CHECK(
+      error_of<c10::ValueError>(
+          [&] { trainer.fit(problem.train, problem.held_out); }) ==
+      "Trainer::fit: expected to be called once, got a second call (make a new "
+      "Trainer)");
+}
+
+TEST_CASE("Trainer: held-out pictures that say nothing are refused") {
+  toy::Problem problem = toy::make_problem();
+  problem.held_out.labels = at::zeros_like(problem.held_out.labels);
+  TrmMl model = toy::make_model(problem);
+  CHECK(
+      error_of<c10::ValueError>([&] { train(model.ptr(), problem); }) ==
+      "Trainer::fit: expected held-out labels with a category whose average precision "
+      "is defined, to choose the epoch by, got none");
 }

@@ -346,3 +346,49 @@ TEST_CASE("Trainer: in bfloat16 the forward pass is rounded, the weights stay fl
   CHECK(a != b);
   CHECK(b == Catch::Approx(a).epsilon(0.02));
 }
+
+TEST_CASE("Trainer: prototypes move once a step, whatever its parts") {
+  toy::Problem problem = toy::make_problem();
+  problem.train.labels = problem.held_out.labels;  // all known: parts weigh alike
+  const auto after_one_step = [&](int64_t parts) {
+    TrmMl model = toy::make_model(problem);
+    train(
+        model.ptr(),
+        problem,
+        toy::trainer_options().epochs(1).batch_size(toy::kN).accumulate(parts));
+    return std::vector<at::Tensor>{
+        model->bank->visual().clone(),
+        model->bank->negative().clone(),
+        model->bank->text().clone()};
+  };
+  const auto whole = after_one_step(1);
+  const auto in_parts = after_one_step(3);
+  for (size_t i = 0; i < whole.size(); ++i) {
+    CHECK(whole[i].abs().sum().item<double>() > 0);
+    CHECK(is_close(in_parts[i], whole[i], 1e-5));
+  }
+}
+
+TEST_CASE("Trainer: prototypes of the region features, if asked for") {
+  const toy::Problem problem = toy::make_problem();
+  const auto visual = [&](trmml::PrototypeLevel level) {
+    TrmMl model = toy::make_model(problem);
+    model->options.prototype_level(level);
+    TrmMlOutput output;
+    {
+      const c10::NoGradGuard no_grad;
+      output = model->forward(problem.train_features);
+    }
+    train(model.ptr(), problem, toy::trainer_options().epochs(1).batch_size(toy::kN));
+    const auto mean = [&](const at::Tensor& x) {
+      const auto sums = trmml::functional::category_sums(x, problem.train.labels.gt(0));
+      return trmml::functional::l2_normalise(sums.sums);
+    };
+    const at::Tensor expected = mean(
+        level == trmml::PrototypeLevel::kRegion ? output.region_features
+                                                : output.query_features);
+    return is_close(model->bank->visual(), expected, 1e-4);
+  };
+  CHECK(visual(trmml::PrototypeLevel::kQuery));
+  CHECK(visual(trmml::PrototypeLevel::kRegion));
+}

@@ -23,6 +23,11 @@ enum class DenseForm {
 struct ImageFeatures {
   at::Tensor global;   ///< [B, D] what CLIP compares with a text
   at::Tensor regions;  ///< [B, R, D] the cells, row by row, without mean or class token
+
+  /// The same on another device.
+  ImageFeatures to(at::Device device) const {
+    return {global.to(device), regions.to(device)};
+  }
 };
 
 /// The positional embedding of a grid, resized to `rows` x `columns` cells.

@@ -79,14 +79,22 @@ inline void check_floating(
 }
 
 /// Throws `c10::ValueError` unless every entry of `labels` is +1 (present),
-/// -1 (absent) or 0 (unknown). The message names the first offender.
-/// Synchronises with the device of `labels`.
+/// -1 (absent) or 0 (unknown), and `c10::TypeError` for a type that cannot hold -1. The
+/// message names the first offender. Synchronises with the device of `labels`.
 inline void check_labels(
     const at::Tensor& labels,
     std::initializer_list<int64_t> shape,
     std::string_view where,
     std::string_view name = "labels") {
   check_shape(labels, shape, where, name);
+  TORCH_CHECK_TYPE(
+      labels.scalar_type() != at::kBool && labels.scalar_type() != at::kByte,
+      where,
+      ": expected ",
+      name,
+      " of a signed type, got ",
+      toString(labels.scalar_type()),
+      " (-1 absent, 0 unknown, +1 present; truth in {0, 1} is 2 * truth - 1 as int8)");
   const at::Tensor wrong =
       labels.ne(1).logical_and(labels.ne(-1)).logical_and(labels.ne(0));
   if (!wrong.any().item<bool>()) {

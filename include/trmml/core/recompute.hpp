@@ -1,5 +1,8 @@
 #pragma once
 
+#include "trmml/core/torch_version.hpp"
+
+#include <ATen/autocast_mode.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/ivalue.h>
 #include <c10/core/GradMode.h>
@@ -24,6 +27,21 @@ struct RecomputedFunction : torch::CustomClassHolder {
       : function(std::move(function_)) {}
   TensorFunction function;
   size_t n_inputs = 0;  // the parameters stand behind them
+  c10::DeviceType device = c10::kCPU;
+  AutocastState autocast;  // of forward(): backward() runs outside of its guard
+};
+
+// Autocast would keep weights that were cast where no graph is recorded, and hand them
+// to those who need their gradients.
+class NoAutocastCache {
+ public:
+  NoAutocastCache() { at::autocast::set_autocast_cache_enabled(false); }
+  ~NoAutocastCache() { at::autocast::set_autocast_cache_enabled(previous_); }
+  NoAutocastCache(const NoAutocastCache&) = delete;
+  NoAutocastCache& operator=(const NoAutocastCache&) = delete;
+
+ private:
+  bool previous_ = at::autocast::is_autocast_cache_enabled();
 };
 
 struct Recompute : torch::autograd::Function<Recompute> {
@@ -36,6 +54,7 @@ struct Recompute : torch::autograd::Function<Recompute> {
     context->saved_data["body"] = c10::IValue::make_capsule(body);
     context->save_for_backward(tensors.vec());
     context->set_materialize_grads(false);
+    const NoAutocastCache no_cache;
     return body->function(tensors.slice(0, body->n_inputs).vec());
   }
 
@@ -53,6 +72,7 @@ struct Recompute : torch::autograd::Function<Recompute> {
     Tensors outputs, known;
     {
       const c10::AutoGradMode with_graph(true);
+      const AutocastGuard autocast(body->device, body->autocast);
       const Tensors all =
           body->function(at::TensorList(tensors).slice(0, body->n_inputs).vec());
       for (size_t i = 0; i < all.size(); ++i) {
@@ -99,10 +119,10 @@ struct Recompute : torch::autograd::Function<Recompute> {
 /// intermediate, for one more forward pass.
 ///
 /// `parameters` are the tensors that `function` uses besides its inputs and that may
-/// need gradients. Values and gradients are those of `function(inputs)`; there are no
-/// second derivatives. `function` is kept until the graph goes, and called in the
-/// thread of backward(): what it holds must live as long. Without gradients it is just
-/// called. All tensors must be defined.
+/// need gradients. Values and gradients are those of `function(inputs)`, autocast
+/// included; there are no second derivatives. `function` is kept until the graph goes,
+/// and called in the thread of backward(): what it holds must live as long. Without
+/// gradients it is just called. All tensors must be defined.
 /// ```
 /// at::Tensor y = recompute(
 ///     [mlp](const auto& x) mutable { return std::vector{mlp->forward(x[0])}; },
@@ -119,6 +139,10 @@ inline std::vector<at::Tensor> recompute(
   tensors.insert(tensors.end(), parameters.begin(), parameters.end());
   auto body = c10::make_intrusive<detail::RecomputedFunction>(std::move(function));
   body->n_inputs = inputs.size();
+  if (!tensors.empty() && tensors.front().is_cuda()) {
+    body->device = c10::kCUDA;
+  }
+  body->autocast = autocast_state(body->device);
   return detail::Recompute::apply(body, at::TensorList(tensors));
 }
 

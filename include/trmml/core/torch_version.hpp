@@ -31,59 +31,65 @@ inline auto optimizer_key(const at::Tensor& parameter) {
 #endif
 }
 
+/// Whether autocast is on, and in which type it computes.
+struct AutocastState {
+  bool enabled = false;
+  at::ScalarType dtype = at::kBFloat16;
+};
+
+/// Of this thread, on devices of this type.
+inline AutocastState autocast_state(c10::DeviceType device) {
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
+  return {
+      at::autocast::is_autocast_enabled(device),
+      at::autocast::get_autocast_dtype(device)};
+#else
+  if (device == at::kCUDA) {
+    return {at::autocast::is_enabled(), at::autocast::get_autocast_gpu_dtype()};
+  }
+  return {at::autocast::is_cpu_enabled(), at::autocast::get_autocast_cpu_dtype()};
+#endif
+}
+
 /// While it lives, matrix products and convolutions on devices of this type run in
-/// bfloat16 (when `enabled`). The autocast cache is cleared when it ends.
+/// bfloat16 (when `enabled`), or as `state` says. The autocast cache is cleared when it
+/// ends.
 class AutocastGuard {
  public:
   AutocastGuard(c10::DeviceType device, bool enabled)
-      : device_(device), previous_(is_enabled(device)), previous_dtype_(dtype(device)) {
-    set(device, enabled, at::kBFloat16);
+      : AutocastGuard(device, AutocastState{enabled, at::kBFloat16}) {}
+  AutocastGuard(c10::DeviceType device, const AutocastState& state)
+      : device_(device), previous_(autocast_state(device)) {
+    set(device, state);
     at::autocast::increment_nesting();
   }
   ~AutocastGuard() {
     if (at::autocast::decrement_nesting() == 0) {
       at::autocast::clear_cache();
     }
-    set(device_, previous_, previous_dtype_);
+    set(device_, previous_);
   }
   AutocastGuard(const AutocastGuard&) = delete;
   AutocastGuard& operator=(const AutocastGuard&) = delete;
 
  private:
+  static void set(c10::DeviceType device, const AutocastState& state) {
 #if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
-  static bool is_enabled(c10::DeviceType device) {
-    return at::autocast::is_autocast_enabled(device);
-  }
-  static at::ScalarType dtype(c10::DeviceType device) {
-    return at::autocast::get_autocast_dtype(device);
-  }
-  static void set(c10::DeviceType device, bool enabled, at::ScalarType dtype) {
-    at::autocast::set_autocast_enabled(device, enabled);
-    at::autocast::set_autocast_dtype(device, dtype);
-  }
+    at::autocast::set_autocast_enabled(device, state.enabled);
+    at::autocast::set_autocast_dtype(device, state.dtype);
 #else
-  static bool is_enabled(c10::DeviceType device) {
-    return device == at::kCUDA ? at::autocast::is_enabled()
-                               : at::autocast::is_cpu_enabled();
-  }
-  static at::ScalarType dtype(c10::DeviceType device) {
-    return device == at::kCUDA ? at::autocast::get_autocast_gpu_dtype()
-                               : at::autocast::get_autocast_cpu_dtype();
-  }
-  static void set(c10::DeviceType device, bool enabled, at::ScalarType dtype) {
     if (device == at::kCUDA) {
-      at::autocast::set_enabled(enabled);
-      at::autocast::set_autocast_gpu_dtype(dtype);
+      at::autocast::set_enabled(state.enabled);
+      at::autocast::set_autocast_gpu_dtype(state.dtype);
     } else {
-      at::autocast::set_cpu_enabled(enabled);
-      at::autocast::set_autocast_cpu_dtype(dtype);
+      at::autocast::set_cpu_enabled(state.enabled);
+      at::autocast::set_autocast_cpu_dtype(state.dtype);
     }
-  }
 #endif
+  }
 
   c10::DeviceType device_;
-  bool previous_;
-  at::ScalarType previous_dtype_;
+  AutocastState previous_;
 };
 
 }  // namespace trmml

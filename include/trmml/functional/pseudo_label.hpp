@@ -53,7 +53,9 @@ namespace trmml::functional {
 /// is ours.
 ///
 /// Shapes: query_features [N, C, D] (normalised here), positive and negative [C, D] (as
-/// the bank holds them: zero where a prototype does not exist yet); returns [N, C].
+/// the bank holds them: zero where a prototype does not exist yet); returns [N, C]. A
+/// category without a positive prototype gets 0: it is left out. One without a negative
+/// prototype is judged by the positive one alone.
 /// ```
 /// auto e1 = functional::prototype_evidence(q, bank->visual(), bank->negative());
 /// ```
@@ -67,7 +69,9 @@ inline at::Tensor prototype_evidence(
   check_shape(positive, {categories, query_features.size(2)}, kWhere, "positive");
   check_shape(negative, {categories, query_features.size(2)}, kWhere, "negative");
   const at::Tensor q = l2_normalise(promote_reduced(query_features));
-  return (q * (positive - negative).to(q.scalar_type())).sum(-1);
+  const at::Tensor exists = positive.ne(0).any(-1, /*keepdim=*/true);  // [C, 1]
+  const at::Tensor direction = (positive - negative) * exists;
+  return (q * direction.to(q.scalar_type())).sum(-1);
 }
 
 /// Second piece of the evidence: how much the category's region feature prefers its own
@@ -519,11 +523,10 @@ inline at::Tensor splc_pseudo_labels(
 inline at::Tensor merge_labels(
     const at::Tensor& labels,
     const at::Tensor& pseudo_labels) {
-  check_shape(
-      pseudo_labels,
-      {labels.size(0), labels.size(1)},
-      "functional::merge_labels",
-      "pseudo_labels");
+  constexpr auto kWhere = "functional::merge_labels";
+  check_labels(labels, {kAnySize, kAnySize}, kWhere);
+  check_labels(
+      pseudo_labels, {labels.size(0), labels.size(1)}, kWhere, "pseudo_labels");
   return at::where(labels.eq(0), pseudo_labels.to(labels.scalar_type()), labels);
 }
 
@@ -540,7 +543,7 @@ inline at::Tensor confident_absences(
     const at::Tensor& logits,
     double below = 0.1) {
   constexpr auto kWhere = "functional::confident_absences";
-  check_shape(labels, {kAnySize, kAnySize}, kWhere, "labels");
+  check_labels(labels, {kAnySize, kAnySize}, kWhere);
   check_shape(logits, {labels.size(0), labels.size(1)}, kWhere, "logits");
   return labels.masked_fill(
       labels.eq(0).logical_and(logits.detach().sigmoid().lt(below)), -1);

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 namespace trmml::functional {
@@ -18,14 +19,17 @@ inline constexpr double kNormEps = 1e-12;
 /// Elements that a chunked function keeps in memory at a time (64 MB of floats).
 inline constexpr int64_t kChunkElements = int64_t{1} << 24;
 
-/// `x` divided by its L2 norm along the last dimension; a zero vector stays zero.
+/// `x` divided by its L2 norm along the last dimension; a zero vector stays zero, also
+/// in float16.
 ///
 /// Gradients reach `x` (zero where `x` is zero).
 /// ```
 /// at::Tensor direction = functional::l2_normalise(features);  // [.., D]
 /// ```
 inline at::Tensor l2_normalise(const at::Tensor& x) {
-  return x / x.norm(2, -1, /*keepdim=*/true).clamp_min(kNormEps);
+  const at::Tensor norm = x.norm(2, -1, /*keepdim=*/true);
+  return x /
+         norm.masked_fill(norm.le(kNormEps), std::numeric_limits<double>::infinity());
 }
 
 /// `x` itself, or its float version when it is float16 or bfloat16: logarithms and sums

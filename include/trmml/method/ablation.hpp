@@ -4,7 +4,9 @@
 
 #include <fmt/format.h>
 
+#include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace trmml {

@@ -1,10 +1,13 @@
 #pragma once
 
 #include "trmml/clip/text_transformer.hpp"
+#include "trmml/functional/similarity.hpp"
 #include "trmml/modules/prompt_learner.hpp"
 
+#include <ATen/ops/cat.h>
 #include <ATen/ops/tensor.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -51,8 +54,10 @@ inline ClassnameEmbeddings embed_classnames(
     clip::TextTransformer& tower,
     const TokenizedClassnames& tokens) {
   const torch::NoGradGuard no_grad;
-  const auto embed = [&tower](const std::vector<int64_t>& ids) {
-    return tower->embed(at::tensor(ids, at::kLong).unsqueeze(0)).squeeze(0);  // [n, w]
+  const at::Device device = tower->parameters().front().device();
+  const auto embed = [&](const std::vector<int64_t>& ids) {
+    const at::Tensor row = at::tensor(ids, at::kLong).unsqueeze(0).to(device);
+    return tower->embed(row).squeeze(0);  // [n, w]
   };
   std::vector<at::Tensor> names;
   for (const auto& ids : tokens.names) {
@@ -64,6 +69,42 @@ inline ClassnameEmbeddings embed_classnames(
     embeddings.initial_ctx = embed(tokens.initial_words);
   }
   return embeddings;
+}
+
+/// The frozen text features T [C, D] of the categories: normalised features of whole
+/// sentences, "a photo of a {name}.". Category queries start from them, and
+/// pseudo-labels are estimated with them ([O], docs/method.md). No gradient.
+///
+/// `tokenizer`: anything with `tokenize(texts, length)` -> int64 [n, length], such as
+/// `clip::Tokenizer`, whose errors on names that are too long come through.
+/// ```
+/// at::Tensor text = frozen_text_features(clip->text, tokenizer, {"cat", "dog"});
+/// ```
+template <typename Tokenizer>
+at::Tensor frozen_text_features(
+    clip::TextTransformer& tower,
+    const Tokenizer& tokenizer,
+    const std::vector<std::string>& classnames,
+    const std::string& before = "a photo of a ",
+    const std::string& after = ".") {
+  constexpr size_t kTextsAtOnce = 256;
+  const torch::NoGradGuard no_grad;
+  const at::Device device = tower->parameters().front().device();
+  std::vector<at::Tensor> features;
+  for (size_t first = 0; first < classnames.size(); first += kTextsAtOnce) {
+    const size_t last = std::min(classnames.size(), first + kTextsAtOnce);
+    std::vector<std::string> texts;
+    for (size_t i = first; i < last; ++i) {
+      texts.push_back(before + classnames[i] + after);
+    }
+    const at::Tensor ids =
+        tokenizer.tokenize(texts, tower->options.context_length()).to(device);
+    features.push_back(tower->forward(ids).to(at::kFloat));
+  }
+  TORCH_CHECK_VALUE(
+      !features.empty(),
+      "frozen_text_features: expected at least one category name, got none");
+  return functional::l2_normalise(at::cat(features));
 }
 
 }  // namespace trmml

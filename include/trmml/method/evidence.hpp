@@ -35,6 +35,11 @@ struct EvidenceOptions {
 
   /// e3, zero-shot score of the picture (default 1).
   TORCH_ARG(double, zero_shot) = 1.0;
+
+  /// e2: temperature > 0 (default 0.05) and floor >= 0 (default 1e-4); see
+  /// `functional::text_relation_evidence`.
+  TORCH_ARG(double, temperature) = 0.05;
+  TORCH_ARG(double, floor) = 1e-4;
 };
 
 /// The evidence [N, C] for the unknown labels, by the method as it stands (apply the
@@ -58,6 +63,8 @@ inline at::Tensor gather_evidence(
       options.text(),
       ", zero_shot ",
       options.zero_shot());
+  TORCH_CHECK_VALUE(
+      batch_size > 0, kWhere, ": expected batch_size > 0, got ", batch_size);
   const c10::NoGradGuard no_grad;
   const CategoryPrototypeBankImpl* bank = method.prototypes();
   std::vector<at::Tensor> pieces;
@@ -69,7 +76,7 @@ inline at::Tensor gather_evidence(
         kWhere,
         "zero_shot",
         "pseudo-labels are estimated from it");
-    pieces.push_back(train.zero_shot);
+    pieces.push_back(train.zero_shot.to(train.labels.device()));
     weights.push_back(bank == nullptr ? 1.0 : options.zero_shot());
   }
   const bool needs_visual = options.visual() > 0;
@@ -83,27 +90,32 @@ inline at::Tensor gather_evidence(
           "frozen_text",
           "pseudo-labels are estimated from it");
     }
-    const bool was_training = method.as_module().is_training();
-    method.as_module().eval();
+    const EvaluationMode evaluation(method.as_module());
+    const at::Device device = method.device();
+    const at::Tensor frozen_text =
+        needs_text ? train.frozen_text.to(device) : at::Tensor();
     const at::Tensor text = method.text_features();
     std::vector<at::Tensor> visual;
     std::vector<at::Tensor> relation;
     for (int64_t i = 0; i < train.labels.size(0); i += batch_size) {
       const int64_t n = std::min(batch_size, train.labels.size(0) - i);
-      const TrmMlOutput output = method.forward(train.features->test_views(i, n), text);
+      const TrmMlOutput output =
+          method.forward(train.features->test_views(i, n).to(device), text);
       if (needs_visual) {
-        visual.push_back(functional::prototype_evidence(
-                             output.query_features, bank->visual(), bank->negative())
-                             .to(train.labels.device()));
+        visual.push_back(
+            functional::prototype_evidence(
+                method.prototype_features(output), bank->visual(), bank->negative())
+                .to(train.labels.device()));
       }
       if (needs_text) {
         relation.push_back(functional::text_relation_evidence(
                                output.region_features,
-                               train.frozen_text.to(output.region_features.device()))
+                               frozen_text,
+                               options.temperature(),
+                               options.floor())
                                .to(train.labels.device()));
       }
     }
-    method.as_module().train(was_training);
     if (needs_visual) {
       pieces.push_back(at::cat(visual));
       weights.push_back(options.visual());

@@ -21,7 +21,8 @@ narrow_features(const clip::ImageFeatures& images, int64_t start, int64_t length
 }
 
 /// Where the frozen features of N pictures come from: memory, a cache on disk, or the
-/// image tower itself. What is returned is float, [B, D] and [B, R, D]. Ours.
+/// image tower itself. What is returned is float, [B, D] and [B, R, D], on any device.
+/// Ours.
 class FeatureSource {
  public:
   FeatureSource() = default;
@@ -60,9 +61,10 @@ class StoredFeatures : public FeatureSource {
   int64_t size() const override { return features_.global.size(0); }
 
   clip::ImageFeatures training_views(const at::Tensor& index, int64_t) override {
+    const at::Tensor rows = index.to(features_.global.device());
     return {
-        features_.global.index_select(0, index).to(at::kFloat),
-        features_.regions.index_select(0, index).to(at::kFloat)};
+        features_.global.index_select(0, rows).to(at::kFloat),
+        features_.regions.index_select(0, rows).to(at::kFloat)};
   }
 
   clip::ImageFeatures test_views(int64_t start, int64_t length) override {

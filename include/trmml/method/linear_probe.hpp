@@ -29,8 +29,9 @@ struct LinearProbeOptions {
 ///
 /// Shapes (N pictures, F features): fit(features [N, F], labels [N, C] in {-1, 0, +1});
 /// scores(features [n, F]) -> [n, C] logits. Deterministic. Throws `c10::ValueError`
-/// for wrong shapes and labels, for features that hold NaN or infinity, and when known
-/// labels are asked for and none is known.
+/// for options out of range, fewer than two pictures, wrong shapes and labels, for
+/// features that hold NaN or infinity, and when known labels are asked for and none is
+/// known.
 /// ```
 /// LinearProbe probe;
 /// probe.fit(features.global, labels);
@@ -38,11 +39,23 @@ struct LinearProbeOptions {
 /// ```
 class LinearProbe {
  public:
-  explicit LinearProbe(const LinearProbeOptions& options_ = {}) : options(options_) {}
+  explicit LinearProbe(const LinearProbeOptions& options_ = {}) : options(options_) {
+    TORCH_CHECK_VALUE(
+        options.steps() > 0 && options.weight_decay() >= 0,
+        "LinearProbe: expected steps > 0 and weight_decay >= 0, got ",
+        options.steps(),
+        " and ",
+        options.weight_decay());
+  }
 
   void fit(const at::Tensor& features, const at::Tensor& labels) {
     check_shape(features, {kAnySize, kAnySize}, "LinearProbe::fit", "features");
     check_labels(labels, {features.size(0), kAnySize}, "LinearProbe::fit");
+    TORCH_CHECK_VALUE(
+        features.size(0) >= 2,
+        "LinearProbe::fit: expected at least two pictures (features are standardised), "
+        "got ",
+        features.size(0));
     TORCH_CHECK_VALUE(
         features.isfinite().all().item<bool>(),
         "LinearProbe::fit: expected finite features, got NaN or infinity");

@@ -78,6 +78,38 @@ class Method {
 
   /// The category prototypes, for methods that keep some; else null.
   virtual CategoryPrototypeBankImpl* prototypes() { return nullptr; }
+
+  /// Of an output, the features [B, C, D] that the prototypes are made of.
+  virtual at::Tensor prototype_features(const TrmMlOutput& output) {
+    return output.query_features;
+  }
+
+  /// Where the parameters are (the CPU, if there are none): what `forward` takes has to
+  /// be there.
+  at::Device device() {
+    for (const ParameterGroup& group : parameter_groups()) {
+      if (!group.parameters.empty()) {
+        return group.parameters.front().device();
+      }
+    }
+    return at::kCPU;
+  }
+};
+
+/// While it lives, a module is in evaluation mode; then in the mode it was in.
+class EvaluationMode {
+ public:
+  explicit EvaluationMode(torch::nn::Module& module)
+      : module_(module), was_training_(module.is_training()) {
+    module_.eval();
+  }
+  ~EvaluationMode() { module_.train(was_training_); }
+  EvaluationMode(const EvaluationMode&) = delete;
+  EvaluationMode& operator=(const EvaluationMode&) = delete;
+
+ private:
+  torch::nn::Module& module_;
+  bool was_training_;
 };
 
 }  // namespace trmml

@@ -13,7 +13,10 @@
 
 namespace trmml {
 
-/// Options for `TrmMl`: those of its parts.
+/// Which feature of a category its visual prototypes are made of.
+enum class PrototypeLevel { kQuery, kRegion };
+
+/// Options for `TrmMl`: those of its parts, and what the bank is fed with.
 struct TrmMlOptions {
   TrmMlOptions(
       PromptLearnerOptions prompts,
@@ -28,6 +31,9 @@ struct TrmMlOptions {
   TORCH_ARG(PromptLearnerOptions, prompts);
   TORCH_ARG(RegionMatcherOptions, matcher);
   TORCH_ARG(CategoryPrototypeBankOptions, bank);
+
+  /// q or r (default kQuery, ours).
+  TORCH_ARG(PrototypeLevel, prototype_level) = PrototypeLevel::kQuery;
 };
 
 /// TRM-ML: text-region matching for multi-label recognition with missing labels (Ma et
@@ -127,6 +133,11 @@ class TrmMlImpl : public torch::nn::Cloneable<TrmMlImpl>, public Method {
   }
 
   CategoryPrototypeBankImpl* prototypes() override { return bank.get(); }
+
+  at::Tensor prototype_features(const TrmMlOutput& output) override {
+    return options.prototype_level() == PrototypeLevel::kQuery ? output.query_features
+                                                               : output.region_features;
+  }
 
   /// The options this module was built with.
   TrmMlOptions options;

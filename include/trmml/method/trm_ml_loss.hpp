@@ -44,9 +44,11 @@ struct TrmMlLossOptions {
   /// ours).
   TORCH_ARG(double, absent_weight) = 0.3;
 
-  /// kAssumeAbsent: weight of a pseudo-label that replaces it (default 0.5, ours; with
-  /// soft targets 0.3).
+  /// kAssumeAbsent: weights of what replaces it: a pseudo-positive (default 0.5, ours),
+  /// a pseudo-absence (default 1, ours), a soft target (default 0.3, ours).
   TORCH_ARG(double, pseudo_positive_weight) = 0.5;
+  TORCH_ARG(double, pseudo_absent_weight) = 1.0;
+  TORCH_ARG(double, soft_target_weight) = 0.3;
 
   /// kSplc.
   TORCH_ARG(SplcOptions, splc) = {};
@@ -87,6 +89,7 @@ struct TrmMlLossTerms {
   at::Tensor distillation;           ///< L_kd
   at::Tensor contrastive_visual;     ///< L_v
   at::Tensor contrastive_text;       ///< L_t
+  at::Tensor contrastive_feature;    ///< over the batch, if asked for
   at::Tensor total;                  ///< what is minimised
 
   /// The terms that are there, by name; "total" comes last.
@@ -104,6 +107,7 @@ struct TrmMlLossTerms {
     add("distillation", distillation);
     add("contrastive_visual", contrastive_visual);
     add("contrastive_text", contrastive_text);
+    add("contrastive_feature", contrastive_feature);
     add("total", total);
     return terms;
   }
@@ -131,8 +135,16 @@ class TrmMlLossImpl : public torch::nn::Cloneable<TrmMlLossImpl> {
     TORCH_CHECK_VALUE(
         options.distillation_weight() >= 0 && options.contrastive_weight() >= 0 &&
             options.pseudo_weight() >= 0 && options.absent_weight() >= 0 &&
-            options.region_weight() >= 0 && options.query_weight() >= 0,
+            options.region_weight() >= 0 && options.query_weight() >= 0 &&
+            options.pseudo_positive_weight() >= 0 &&
+            options.pseudo_absent_weight() >= 0 && options.soft_target_weight() >= 0,
         "TrmMlLoss: expected weights >= 0, got a negative one");
+    TORCH_CHECK_VALUE(
+        options.distillation_tau() > 0,
+        "TrmMlLoss: expected distillation_tau > 0, got ",
+        options.distillation_tau());
+    check_options(options.classification(), "TrmMlLoss");
+    check_options(options.splc(), "TrmMlLoss");
     reset();
   }
 
@@ -197,7 +209,7 @@ class TrmMlLossImpl : public torch::nn::Cloneable<TrmMlLossImpl> {
     if (targets.soft_targets.defined()) {
       const at::Tensor weights =
           at::ones_like(targets.soft_targets)
-              .masked_fill(targets.labels.eq(0), options.pseudo_positive_weight());
+              .masked_fill(targets.labels.eq(0), options.soft_target_weight());
       return functional::soft_asymmetric_loss(
           logits, targets.soft_targets, weights, options.classification());
     }
@@ -205,7 +217,8 @@ class TrmMlLossImpl : public torch::nn::Cloneable<TrmMlLossImpl> {
         targets.labels,
         targets.pseudo_labels,
         options.absent_weight(),
-        options.pseudo_positive_weight());
+        options.pseudo_positive_weight(),
+        options.pseudo_absent_weight());
     return functional::partial_asymmetric_loss(
         logits, seen.labels, options.classification(), seen.weights);
   }
@@ -260,6 +273,9 @@ class TrmMlLossImpl : public torch::nn::Cloneable<TrmMlLossImpl> {
         output.text_features[0]);
     terms.contrastive_visual = contrast.visual;
     terms.contrastive_text = contrast.text;
+    if (options.contrastive().feature_to_feature()) {
+      terms.contrastive_feature = contrast.feature;
+    }
     add(terms.total, options.contrastive_weight(), contrast.total());
   }
 };

@@ -40,6 +40,15 @@ struct CategoryPrototypeBankOptions {
 struct PrototypeStatistics {
   functional::CategorySums positive;  ///< known positives
   functional::CategorySums negative;  ///< known absences
+
+  /// Adds those of more pictures.
+  PrototypeStatistics& operator+=(const PrototypeStatistics& more) {
+    positive.sums += more.positive.sums;
+    positive.counts += more.positive.counts;
+    negative.sums += more.negative.sums;
+    negative.counts += more.negative.counts;
+    return *this;
+  }
 };
 
 /// Memory of the multimodal category prototypes: a memory of visual prototypes, with
@@ -71,7 +80,8 @@ class CategoryPrototypeBankImpl
   void reset() override;
   void pretty_print(std::ostream& stream) const override;
 
-  /// One step with a batch: `update_from(collect(...))` and `set_text(text_features)`.
+  /// One step with a batch: `set_text(text_features)` and `update_from(collect(...))`;
+  /// all of it or, when it throws, nothing.
   void update(
       const at::Tensor& features,
       const at::Tensor& labels,
@@ -109,6 +119,8 @@ class CategoryPrototypeBankImpl
   CategoryPrototypeBankOptions options;
 
  private:
+  at::Tensor checked_text(const at::Tensor& text_features) const;
+
   at::Tensor visual_;
   at::Tensor visual_ready_;
   at::Tensor negative_;
@@ -158,8 +170,9 @@ inline void CategoryPrototypeBankImpl::update(
     const at::Tensor& text_features,
     const at::Tensor& probabilities) {
   const PrototypeStatistics statistics = collect(features, labels, probabilities);
-  set_text(text_features);
+  const at::Tensor text = checked_text(text_features);
   update_from(statistics);
+  text_.copy_(text);
 }
 
 inline PrototypeStatistics CategoryPrototypeBankImpl::collect(
@@ -216,6 +229,11 @@ inline void CategoryPrototypeBankImpl::update_from(
 }
 
 inline void CategoryPrototypeBankImpl::set_text(const at::Tensor& text_features) {
+  text_.copy_(checked_text(text_features));
+}
+
+inline at::Tensor CategoryPrototypeBankImpl::checked_text(
+    const at::Tensor& text_features) const {
   constexpr auto kWhere = "CategoryPrototypeBank::set_text";
   const c10::NoGradGuard guard;
   TORCH_CHECK_VALUE(
@@ -227,7 +245,11 @@ inline void CategoryPrototypeBankImpl::set_text(const at::Tensor& text_features)
   const at::Tensor present =
       text_features.dim() == 3 ? text_features.select(0, 0) : text_features;
   check_shape(present, {options.n_cls(), options.embed_dim()}, kWhere, "text_features");
-  text_.copy_(functional::l2_normalise(present));
+  TORCH_CHECK_VALUE(
+      present.isfinite().all().item<bool>(),
+      kWhere,
+      ": expected finite text_features, got NaN or infinity");
+  return functional::l2_normalise(present.detach());
 }
 
 inline void CategoryPrototypeBankImpl::clear() {

@@ -24,17 +24,33 @@ enum class PseudoLabelPolicy {
   kRelations,
   /// The same ranks, and soft targets around the rank of the expected positives.
   kRelationsSoft,
-  /// Absolute thresholds on the evidence.
+  /// Absolute thresholds on the model's probability.
   kThreshold,
-  /// Thresholds per category that reach a wanted precision on the known labels.
+  /// Thresholds per category on the relation evidence, which reach a wanted precision
+  /// on the known labels.
   kPrecision,
   /// The rule of kRelations on the model's logit as evidence. It only repeats the
-  /// model:
-  /// at 5 % known it cost 5 mAP on FashionScenes.
+  /// model: at 5 % known it cost 5 mAP on FashionScenes.
   kRank,
   /// Unknown logits whose probability exceeds `splc_threshold` are present.
   kSplc,
 };
+
+/// What a policy expects as evidence.
+enum class PseudoLabelEvidence { kRelations, kLogits, kProbabilities };
+
+/// What `policy` expects as evidence; `training::Trainer` hands it that.
+inline PseudoLabelEvidence evidence_of(PseudoLabelPolicy policy) {
+  switch (policy) {
+    case PseudoLabelPolicy::kRank:
+    case PseudoLabelPolicy::kSplc:
+      return PseudoLabelEvidence::kLogits;
+    case PseudoLabelPolicy::kThreshold:
+      return PseudoLabelEvidence::kProbabilities;
+    default:
+      return PseudoLabelEvidence::kRelations;
+  }
+}
 
 /// Where the expected number of positives comes from.
 enum class PositivePrior {
@@ -118,8 +134,8 @@ struct PseudoLabels {
 /// kRelationsSoft also targets sigmoid(2 (u - u at rank E+)).
 ///
 /// Shapes (N pictures of a training set or a batch, C categories):
-///   evidence [N, C]  finite; larger is likelier present. kThreshold, kPrecision: any
-///                    scale; kRank and kSplc: logits
+///   evidence [N, C]  finite; larger is likelier present. See `evidence_of`; only
+///                    kThreshold and kSplc depend on its scale
 ///   labels   [N, C]  in {-1, 0, +1}
 /// Never changes a known entry; ties keep the order of the pictures. No gradient, no
 /// parameters, no buffers, no random numbers. When nothing is known and the expectation
@@ -144,17 +160,18 @@ class PseudoLabelerImpl : public torch::nn::Cloneable<PseudoLabelerImpl> {
   /// E+ [C] by this module's prior: expected positives among the unknown entries.
   at::Tensor expected_positives(const at::Tensor& labels) const;
 
+  /// Whether there is a rate to expect positives by: not with nothing known and the
+  /// prior kKnownLabels.
+  bool can_expect(const at::Tensor& labels) const {
+    return options.prior() != PositivePrior::kKnownLabels ||
+           labels.ne(0).any().item<bool>();
+  }
+
   /// The options this module was built with.
   PseudoLabelerOptions options;
 
  private:
   at::Tensor decide(const at::Tensor& evidence, const at::Tensor& labels) const;
-
-  // With nothing known there is no rate to expect positives by.
-  bool can_expect(const at::Tensor& labels) const {
-    return options.prior() != PositivePrior::kKnownLabels ||
-           labels.ne(0).any().item<bool>();
-  }
 };
 
 TORCH_MODULE(PseudoLabeler);

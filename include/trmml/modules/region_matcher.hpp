@@ -83,7 +83,6 @@ class RegionMatcherImpl : public torch::nn::Cloneable<RegionMatcherImpl> {
   explicit RegionMatcherImpl(const RegionMatcherOptions& options_);
 
   void reset() override;
-  void reset_parameters();
   void pretty_print(std::ostream& stream) const override;
 
   RegionMatch forward(
@@ -111,6 +110,7 @@ class RegionMatcherImpl : public torch::nn::Cloneable<RegionMatcherImpl> {
   torch::nn::Dropout dropout{nullptr};
 
  private:
+  void reset_parameters();
   struct Attended {
     at::Tensor saliency;  // [B, c, R]
     at::Tensor output;    // [B, c, D]

@@ -1,9 +1,12 @@
 #pragma once
 
 #include "trmml/clip/clip_model.hpp"
+#include "trmml/core/error.hpp"
 #include "trmml/core/torch_version.hpp"
+#include "trmml/functional/similarity.hpp"
 #include "trmml/io/module_weights.hpp"
-#include "trmml/training/checkpoint.hpp"
+#include "trmml/training/optimizer_state.hpp"
+#include "trmml/training/state_file.hpp"
 
 #include <torch/arg.h>
 #include <torch/nn/utils/clip_grad.h>
@@ -11,8 +14,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <memory>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
 
 namespace trmml::training {
 
@@ -72,11 +81,11 @@ class ClipPretraining {
     set_learning_rate();
     at::Tensor image_features;
     {
-      const AutocastGuard autocast(at::kCPU, options_.bfloat16());
+      const AutocastGuard autocast(batch.images.device().type(), options_.bfloat16());
       image_features = model_->encode_image(batch.images);
     }
-    const at::Tensor v = normalized(image_features.to(at::kFloat));
-    const at::Tensor t = normalized(model_->encode_text(batch.ids));
+    const at::Tensor v = functional::l2_normalise(image_features.to(at::kFloat));
+    const at::Tensor t = functional::l2_normalise(model_->encode_text(batch.ids));
     const at::Tensor logits =
         model_->logit_scale.exp() * at::matmul(v, t.t());  // [B, B]
     const at::Tensor target = at::arange(v.size(0), batch.ids.options());
@@ -115,7 +124,7 @@ class ClipPretraining {
     io::write_safetensors(
         path,
         tensors,
-        {{"format", "trmml.clip_pretraining.1"},
+        {{"format", kFormat},
          {"step", std::to_string(step_)},
          {"steps", std::to_string(options_.steps())}});
   }
@@ -123,31 +132,16 @@ class ClipPretraining {
   /// Continues from a file that `save` wrote. Throws `CheckpointError` when it belongs
   /// to a run of another length or another model.
   void load(const std::filesystem::path& path) {
-    const io::SafetensorsFile file = io::read_safetensors(path);
-    const int64_t steps = state_number(file.metadata, "steps", path);
-    if (steps != options_.steps()) {
-      throw CheckpointError(fmt::format(
-          "{}: expected the state of a run of {} steps, got one of {} (its learning "
-          "rate would not fit)",
-          path.string(),
-          options_.steps(),
-          steps));
-    }
-    io::TensorMap weights;
-    for (const auto& [name, tensor] : file.tensors) {
-      if (name.rfind("model.", 0) == 0) {
-        weights[name.substr(6)] = tensor;
-      }
-    }
-    io::load_module(*model_, weights, path.string());
-    load_optimizer(optimizer_, "adamw", file.tensors);
-    step_ = state_number(file.metadata, "step", path);
+    const SavedState state(path, io::read_safetensors(path));
+    state.expect_format(kFormat);
+    state.expect("steps", options_.steps());
+    io::load_module(*model_, state.below("model."), path.string());
+    load_optimizer(optimizer_, "adamw", state.tensors());
+    step_ = state.number("step");
   }
 
  private:
-  static at::Tensor normalized(const at::Tensor& features) {
-    return features / features.norm(2, -1, /*keepdim=*/true).clamp_min(1e-12);
-  }
+  static constexpr auto kFormat = "trmml.clip_pretraining.1";
 
   std::vector<torch::optim::OptimizerParamGroup> groups() const {
     std::vector<at::Tensor> decayed;

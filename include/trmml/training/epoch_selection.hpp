@@ -8,6 +8,8 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <limits>
 #include <optional>
@@ -34,6 +36,9 @@ struct EpochScores {
 /// Scores every epoch and keeps the averaged weights of the best, by held-out mAP.
 class EpochSelection {
  public:
+  /// By which logits an epoch is scored.
+  explicit EpochSelection(Score score = Score::kMean) : score_(score) {}
+
   /// Scores the weights as they are and the averaged ones; these become the best if
   /// they gain on the held-out pictures. `test` may be null.
   EpochScores score(
@@ -43,13 +48,14 @@ class EpochSelection {
       const HeldOutSet* test,
       int64_t epoch) {
     EpochScores scores;
-    scores.held_out_mAP_raw = mAP_of(predict(method, held_out.features), held_out);
+    scores.held_out_mAP_raw =
+        mAP_of(predict(method, held_out.features, score_), held_out);
     {
       const Ema::Applied averaged(ema);
-      scores.held_out_logits = predict(method, held_out.features);
+      scores.held_out_logits = predict(method, held_out.features, score_);
       scores.held_out_mAP = mAP_of(scores.held_out_logits, held_out);
       if (test != nullptr) {
-        scores.test_mAP = mAP_of(predict(method, test->features), *test);
+        scores.test_mAP = mAP_of(predict(method, test->features, score_), *test);
         best_test_mAP_ = std::max(best_test_mAP_, *scores.test_mAP);
       }
     }
@@ -109,6 +115,12 @@ class EpochSelection {
         best_.push_back(best.to(average.device()));
       }
     }
+    if (!best_.empty() && best_.size() != ema.average().size()) {
+      state.fail(fmt::format(
+          "expected the best weights of all {} parameters or of none, got those of {}",
+          ema.average().size(),
+          best_.size()));
+    }
   }
 
  private:
@@ -116,6 +128,7 @@ class EpochSelection {
     return mean_average_precision(scores, set.labels).mAP;
   }
 
+  Score score_;
   std::vector<at::Tensor> best_;
   double best_mAP_ = -std::numeric_limits<double>::infinity();
   double best_test_mAP_ = -std::numeric_limits<double>::infinity();

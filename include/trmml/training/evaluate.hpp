@@ -8,32 +8,33 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
 #include <vector>
 
 // From tensors to metrics: the evaluation folder knows matrices only.
 
 namespace trmml::training {
 
-using trmml::narrow_features;
-
 /// Scores [N, C] (logits, on the CPU) of all pictures, in evaluation mode and without
-/// gradient; the last, smaller batch is kept.
+/// gradient; the last, smaller batch is kept. `batch_size` > 0.
 inline at::Tensor predict(
     Method& method,
     const Features& images,
     Score score = Score::kMean,
     int64_t batch_size = 500) {
+  TORCH_CHECK_VALUE(
+      batch_size > 0, "predict: expected batch_size > 0, got ", batch_size);
   const c10::NoGradGuard no_grad;
-  const bool was_training = method.as_module().is_training();
-  method.as_module().eval();
+  const EvaluationMode evaluation(method.as_module());
+  const at::Device device = method.device();
   const at::Tensor text = method.text_features();
   std::vector<at::Tensor> scores;
   for (int64_t i = 0; i < images->size(); i += batch_size) {
     const int64_t n = std::min(batch_size, images->size() - i);
-    scores.push_back(
-        score_of(method.forward(images->test_views(i, n), text), score).cpu());
+    const TrmMlOutput output =
+        method.forward(images->test_views(i, n).to(device), text);
+    scores.push_back(score_of(output, score).cpu());
   }
-  method.as_module().train(was_training);
   return at::cat(scores);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "trmml/method/evidence.hpp"
+#include "trmml/method/method.hpp"
 
 #include <torch/arg.h>
 
@@ -8,8 +9,6 @@
 #include <filesystem>
 
 namespace trmml::training {
-
-using trmml::EvidenceOptions;
 
 /// Options for `Trainer`. All ours; sized for FashionScenes on frozen features.
 struct TrainerOptions {
@@ -47,6 +46,14 @@ struct TrainerOptions {
 
   /// First epoch (from 0) with pseudo-labels.
   TORCH_ARG(int64_t, pseudo_from_epoch) = 1;
+
+  /// Logits by which the best epoch is chosen.
+  TORCH_ARG(Score, score) = Score::kMean;
+
+  /// Without known absences, the probability (of z^r) below which an unknown label
+  /// counts as absent for the negative prototypes; see
+  /// `functional::confident_absences`.
+  TORCH_ARG(double, absent_below) = 0.1;
 
   /// What pseudo-labels are estimated from.
   TORCH_ARG(EvidenceOptions, evidence) = {};

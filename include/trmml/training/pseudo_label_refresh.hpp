@@ -2,7 +2,9 @@
 
 #include "trmml/method/evidence.hpp"
 #include "trmml/method/method.hpp"
+#include "trmml/modules/pseudo_labeler.hpp"
 #include "trmml/training/ema.hpp"
+#include "trmml/training/evaluate.hpp"
 #include "trmml/training/options.hpp"
 #include "trmml/training/state_file.hpp"
 
@@ -32,10 +34,11 @@ class PseudoLabelRefresh {
       return;
     }
     const Ema::Applied averaged(ema);
-    const PseudoLabels pseudo = labeler_->forward(
-        gather_evidence(method, train, options_.evidence()), train.labels);
+    const PseudoLabels pseudo =
+        labeler_->forward(evidence(method, train), train.labels);
     labels_ = pseudo.labels;
-    if (labeler_->options.policy() == PseudoLabelPolicy::kRelationsSoft) {
+    if (labeler_->options.policy() == PseudoLabelPolicy::kRelationsSoft &&
+        labeler_->can_expect(train.labels)) {
       soft_targets_ = pseudo.soft_targets.to(at::kFloat);
     }
   }
@@ -61,6 +64,19 @@ class PseudoLabelRefresh {
   }
 
  private:
+  // What the policy reads, [N, C] on the CPU.
+  at::Tensor evidence(Method& method, const TrainingSet& train) const {
+    switch (evidence_of(labeler_->options.policy())) {
+      case PseudoLabelEvidence::kLogits:
+        return predict(method, train.features, options_.score());
+      case PseudoLabelEvidence::kProbabilities:
+        return predict(method, train.features, options_.score()).sigmoid();
+      case PseudoLabelEvidence::kRelations:
+        break;
+    }
+    return gather_evidence(method, train, options_.evidence());
+  }
+
   TrainerOptions options_;
   PseudoLabeler labeler_{nullptr};
   at::Tensor labels_;

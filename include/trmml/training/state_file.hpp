@@ -4,25 +4,61 @@
 #include "trmml/core/error.hpp"
 #include "trmml/io/atomic_file.hpp"
 #include "trmml/io/safetensors.hpp"
-#include "trmml/training/checkpoint.hpp"
 
 #include <fmt/format.h>
 
+#include <charconv>
 #include <cmath>
 #include <filesystem>
 #include <string>
 #include <system_error>
+#include <type_traits>
 #include <utility>
 
 // The files in which a training keeps its state. Ours.
 
 namespace trmml::training {
 
+/// The number (whole, or of another type) that a state's metadata holds under `key`.
+/// Throws `CheckpointError` when it is missing or no such number.
+template <typename Number = int64_t>
+Number state_number(
+    const io::Metadata& metadata,
+    const std::string& key,
+    const std::filesystem::path& where) {
+  const auto found = metadata.find(key);
+  Number value = 0;
+  if (found != metadata.end()) {
+    const char* end = found->second.data() + found->second.size();
+    const auto [rest, code] = std::from_chars(found->second.data(), end, value);
+    if (code == std::errc() && rest == end) {
+      return value;
+    }
+  }
+  throw CheckpointError(fmt::format(
+      "{}: expected a {}number under \"{}\" in the state's metadata, got {}",
+      where.string(),
+      std::is_integral_v<Number> ? "whole " : "",
+      key,
+      found == metadata.end() ? "nothing" : "\"" + found->second + "\""));
+}
+
 /// A state that was read. Every function throws `CheckpointError` naming the file.
 class SavedState {
  public:
   SavedState(std::filesystem::path path, io::SafetensorsFile file)
       : path_(std::move(path)), file_(std::move(file)) {}
+
+  /// Refuses a file that something else wrote, or another version of it.
+  void expect_format(const std::string& expected) const {
+    const auto found = file_.metadata.find("format");
+    if (found == file_.metadata.end() || found->second != expected) {
+      fail(fmt::format(
+          "expected a state of format {}, got {}",
+          expected,
+          found == file_.metadata.end() ? "a file without one" : found->second));
+    }
+  }
 
   int64_t number(const std::string& key) const {
     return state_number(file_.metadata, key, path_);

@@ -2,6 +2,7 @@
 
 #include "trmml/core/random.hpp"
 #include "trmml/io/module_weights.hpp"
+#include "trmml/modules/pseudo_labeler.hpp"
 #include "trmml/training/epoch_selection.hpp"
 #include "trmml/training/options.hpp"
 #include "trmml/training/pseudo_label_refresh.hpp"
@@ -11,6 +12,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <cmath>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -19,9 +21,6 @@
 #include <vector>
 
 namespace trmml::training {
-
-using trmml::gather_evidence;
-using trmml::TrainingSet;
 
 /// What is known at the end of an epoch.
 struct EpochReport {
@@ -70,18 +69,22 @@ struct TrainingResult {
 /// weights, clipped gradients, pseudo-labels at the start of each epoch, early stop,
 /// and the choice of the best epoch on held-out pictures. Only the method's own
 /// parameters are optimised: a frozen tower gets neither gradients nor weight decay.
-/// Works on the device of the method's parameters; labels stay on the CPU.
+/// Works on the device of the method's parameters, where features are moved to; labels
+/// stay on the CPU.
 ///
 /// With a folder, the whole state is written atomically to "last.safetensors" after
 /// every epoch (and every `checkpoint_every` steps), and the state before it is kept as
 /// "previous.safetensors"; a resumed run goes on bit for bit on one thread. The order
-/// of the pictures depends on seed and epoch only. Reads the global generator only
-/// through the method (dropout), and keeps its state with the rest.
+/// of the pictures depends on seed and epoch only. Reads the global generator of the
+/// method's device only through the method (dropout), and keeps its state with the
+/// rest.
 ///
-/// Throws `trmml::Error` naming every term when the loss is not finite, `Interrupted`
+/// Throws `trmml::Error` when the loss (naming every term) or a gradient is not finite,
+/// `Interrupted`
 /// when asked to stop, `CheckpointError` when a state does not fit, `WriteError` when
 /// one cannot be written (the one before it is then whole), `c10::ValueError` for
-/// shapes that disagree.
+/// options out of range, shapes that disagree, and held-out pictures that no average
+/// precision can be computed of.
 /// ```
 /// Trainer trainer(model.ptr(), TrmMlLoss(), TrainerOptions().epochs(15));
 /// TrainingResult result = trainer.fit(train, held_out);
@@ -101,9 +104,11 @@ class Trainer {
             method_,
             loss,
             options,
-            loss->options.contrastive_weight() != 0 || pseudo_labels_.is_on()) {}
+            loss->options.contrastive_weight() != 0 || pseudo_labels_.is_on()),
+        selection_(options.score()) {}
 
-  /// `test`, if given, is scored after every epoch and never chosen by.
+  /// `test`, if given, is scored after every epoch and never chosen by. Once only: a
+  /// second training needs a new trainer.
   TrainingResult fit(
       const TrainingSet& train,
       const HeldOutSet& held_out,
@@ -175,14 +180,36 @@ class Trainer {
         options.epochs(),
         " and ",
         options.batch_size());
-    TORCH_CHECK_VALUE(
-        options.ema_memory() > 0 && options.ema_memory() < 1,
-        "Trainer: expected ema_memory in (0, 1), got ",
-        options.ema_memory());
-    TORCH_CHECK_VALUE(
-        options.accumulate() > 0,
-        "Trainer: expected accumulate > 0, got ",
-        options.accumulate());
+    const auto check = [](bool holds, const char* range, const auto& value) {
+      TORCH_CHECK_VALUE(holds, "Trainer: expected ", range, ", got ", value);
+    };
+    const auto is_share = [](double x) { return x > 0 && x < 1; };
+    check(is_share(options.ema_memory()), "ema_memory in (0, 1)", options.ema_memory());
+    check(is_share(options.rise()), "rise in (0, 1)", options.rise());
+    check(
+        is_share(options.absent_below()),
+        "absent_below in (0, 1)",
+        options.absent_below());
+    check(options.accumulate() > 0, "accumulate > 0", options.accumulate());
+    check(
+        options.prompt_learning_rate() >= 0,
+        "prompt_learning_rate >= 0",
+        options.prompt_learning_rate());
+    check(
+        options.matcher_learning_rate() >= 0,
+        "matcher_learning_rate >= 0",
+        options.matcher_learning_rate());
+    check(options.weight_decay() >= 0, "weight_decay >= 0", options.weight_decay());
+    check(options.max_grad_norm() > 0, "max_grad_norm > 0", options.max_grad_norm());
+    check(options.patience() >= 0, "patience >= 0", options.patience());
+    check(
+        options.pseudo_from_epoch() >= 0,
+        "pseudo_from_epoch >= 0",
+        options.pseudo_from_epoch());
+    check(
+        options.checkpoint_every() >= 0,
+        "checkpoint_every >= 0",
+        options.checkpoint_every());
     TORCH_CHECK_VALUE(
         !options.resume() || !options.folder().empty(),
         "Trainer: expected a folder to resume from, got resume without folder");
@@ -192,6 +219,10 @@ class Trainer {
   void
   start(const TrainingSet& train, const HeldOutSet& held_out, const HeldOutSet* test) {
     constexpr auto kWhere = "Trainer::fit";
+    TORCH_CHECK_VALUE(
+        steps_ == 0,
+        kWhere,
+        ": expected to be called once, got a second call (make a new Trainer)");
     const auto check_set =
         [&](const Features& features, const at::Tensor& labels, int64_t n_cls) {
           const int64_t n = features->size();
@@ -203,6 +234,13 @@ class Trainer {
     if (test != nullptr) {
       check_set(test->features, test->labels, train.labels.size(1));
     }
+    const auto no_scores = at::zeros(held_out.labels.sizes());
+    TORCH_CHECK_VALUE(
+        !std::isnan(mean_average_precision(no_scores, held_out.labels).mAP),
+        kWhere,
+        ": expected held-out labels with a category whose average precision is "
+        "defined, "
+        "to choose the epoch by, got none");
     steps_ = (train.labels.size(0) + options_.batch_size() - 1) / options_.batch_size();
     training_step_.start(steps_);
     run_clock_.start();
@@ -258,8 +296,7 @@ class Trainer {
         place_.epoch,
         place_.step,
         state_.has_folder()
-            ? fmt::format(
-                  "; {} is saved, continue with --resume", state_.path().string())
+            ? fmt::format("; {} is saved, resume to continue", state_.path().string())
             : std::string("; no state is saved, because there is no folder for it")));
   }
 
@@ -272,7 +309,7 @@ class Trainer {
       tensors["model." + name] = tensor;
     }
     io::Metadata metadata = {
-        {"format", "trmml.training.1"},
+        {"format", kFormat},
         {"epoch", std::to_string(place_.epoch)},
         {"step", std::to_string(place_.step)},
         {"steps_per_epoch", std::to_string(steps_)},
@@ -286,12 +323,15 @@ class Trainer {
     training_step_.save(tensors);
     pseudo_labels_.save(tensors);
     selection_.save(training_step_.ema(), tensors, metadata);
-    tensors["generator"] = at::globalContext().defaultGenerator(at::kCPU).get_state();
+    for (const auto& [name, generator] : generators()) {
+      tensors[name] = generator.get_state();
+    }
     state_.write(tensors, metadata);
   }
 
   void load_state(const TrainingSet& train) {
     const SavedState state = state_.read();
+    state.expect_format(kFormat);
     state.expect("epochs", options_.epochs());
     state.expect("steps_per_epoch", steps_);
     state.expect("batch_size", options_.batch_size());
@@ -300,16 +340,31 @@ class Trainer {
     training_step_.load(state);
     pseudo_labels_.load(state, train);
     selection_.load(training_step_.ema(), state);
-    auto generator = at::globalContext().defaultGenerator(at::kCPU);
-    const at::Tensor generator_state =
-        state.find("generator", generator.get_state().sizes());
-    if (!generator_state.defined()) {
-      state.fail("expected the state of the generator, got a file without");
+    for (auto& [name, generator] : generators()) {
+      const at::Tensor saved = state.find(name, generator.get_state().sizes());
+      if (!saved.defined()) {
+        state.fail(
+            fmt::format("expected the state of the {}, got a file without", name));
+      }
+      generator.set_state(saved);
     }
-    generator.set_state(generator_state);
     place_ = {state.number("epoch"), state.number("step")};
     run_clock_.start(state.seconds("seconds"));
     epoch_clock_.start(state.seconds("epoch_seconds"));
+  }
+
+  static constexpr auto kFormat = "trmml.training.1";
+
+  // Where the method's random numbers come from, by the name of the saved state.
+  std::vector<std::pair<std::string, at::Generator>> generators() const {
+    const auto of = [](at::Device device) {
+      return at::globalContext().defaultGenerator(device);
+    };
+    std::vector<std::pair<std::string, at::Generator>> all{{"generator", of(at::kCPU)}};
+    if (method_->device().is_cuda()) {
+      all.emplace_back("generator_of_device", of(method_->device()));
+    }
+    return all;
   }
 
   TrainerOptions options_;

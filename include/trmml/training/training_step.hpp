@@ -1,11 +1,12 @@
 #pragma once
 
 #include "trmml/core/torch_version.hpp"
+#include "trmml/functional/pseudo_label.hpp"
 #include "trmml/method/evidence.hpp"
 #include "trmml/method/method.hpp"
 #include "trmml/method/trm_ml_loss.hpp"
-#include "trmml/training/checkpoint.hpp"
 #include "trmml/training/ema.hpp"
+#include "trmml/training/optimizer_state.hpp"
 #include "trmml/training/options.hpp"
 #include "trmml/training/schedule.hpp"
 #include "trmml/training/state_file.hpp"
@@ -21,6 +22,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -68,7 +70,8 @@ class TrainingStep {
 
   /// Trains on the pictures of a step: the `batch_size` ones of `order` [N] from
   /// `step * batch_size` on. `pseudo_labels` and `soft_targets` [N, C] may be
-  /// undefined. Throws `trmml::Error` naming every term when the loss is not finite.
+  /// undefined. Throws `trmml::Error` when the loss (naming every term) or a gradient
+  /// is not finite; the weights are then those before the step.
   void run(
       const TrainingSet& train,
       const at::Tensor& pseudo_labels,
@@ -79,16 +82,17 @@ class TrainingStep {
     const auto parts = batch.chunk(options_.accumulate());
     optimizer_.zero_grad();
     losses_.clear();
+    PrototypeUpdate prototypes;
     for (size_t i = 0; i < parts.size(); ++i) {
       const clip::ImageFeatures images =
-          train.features->training_views(parts[i], place.epoch);
+          train.features->training_views(parts[i], place.epoch).to(method_->device());
       train.features->prefetch(
           i + 1 < parts.size() ? parts[i + 1] : next_part(order, place.step),
           place.epoch);
       const double share =
           static_cast<double>(parts[i].size(0)) / static_cast<double>(batch.size(0));
       const auto rows = [&](const at::Tensor& table) {
-        return table.defined() ? table.index_select(0, parts[i]).to(device())
+        return table.defined() ? table.index_select(0, parts[i]).to(method_->device())
                                : at::Tensor();
       };
       TrmMlTargets targets;
@@ -101,12 +105,17 @@ class TrainingStep {
           loss_->forward(output, targets, method_->prototypes());
       record(terms, share, place);
       (parts.size() == 1 ? terms.total : terms.total * share).backward();
-      update_prototypes(output, targets);
+      prototypes.add(statistics_of(output, targets), output.text_features);
     }
-    torch::nn::utils::clip_grad_norm_(all_parameters(), options_.max_grad_norm());
+    const double norm =
+        torch::nn::utils::clip_grad_norm_(all_parameters(), options_.max_grad_norm());
+    if (!std::isfinite(norm)) {
+      fail("gradient", place, fmt::format("one of norm {}", std::abs(norm)));
+    }
     set_learning_rates(place);
     optimizer_.step();
     ema_->update();
+    prototypes.apply(method_->prototypes());
     for (const auto& [name, value] : losses_) {
       sums_[name] += value;
     }
@@ -162,7 +171,32 @@ class TrainingStep {
   }
 
  private:
-  at::Device device() const { return groups_.front().parameters.front().device(); }
+  // What the parts of a step say about the prototypes.
+  class PrototypeUpdate {
+   public:
+    void add(std::optional<PrototypeStatistics> part, const at::Tensor& text) {
+      if (!part) {
+        return;
+      }
+      if (sum_) {
+        *sum_ += *part;
+      } else {
+        sum_ = std::move(part);
+      }
+      text_ = text.detach();
+    }
+
+    void apply(CategoryPrototypeBankImpl* bank) const {
+      if (sum_) {
+        bank->update_from(*sum_);
+        bank->set_text(text_);
+      }
+    }
+
+   private:
+    std::optional<PrototypeStatistics> sum_;
+    at::Tensor text_;
+  };
 
   // Indices of the pictures of a step; none after the last one of an epoch.
   at::Tensor batch_of(const at::Tensor& order, int64_t step) const {
@@ -183,7 +217,7 @@ class TrainingStep {
     }
     TrmMlOutput output;
     {
-      const AutocastGuard autocast(device().type(), true);
+      const AutocastGuard autocast(method_->device().type(), true);
       output = method_->forward(images);
     }
     for (at::Tensor* tensor :
@@ -200,21 +234,33 @@ class TrainingStep {
     return output;
   }
 
-  // After the gradients: the graph of this batch no longer needs the bank.
-  void update_prototypes(const TrmMlOutput& output, const TrmMlTargets& targets) {
-    CategoryPrototypeBankImpl* bank = method_->prototypes();
+  std::optional<PrototypeStatistics> statistics_of(
+      const TrmMlOutput& output,
+      const TrmMlTargets& targets) const {
+    const CategoryPrototypeBankImpl* bank = method_->prototypes();
     if (bank == nullptr || !keeps_prototypes_) {
-      return;
+      return std::nullopt;
     }
     const at::Tensor labels =
         loss_->options.unknown_labels() == UnknownLabels::kIgnored
             ? targets.labels
-            : functional::confident_absences(targets.labels, output.region_logits);
-    bank->update(
-        output.query_features.detach(),
+            : functional::confident_absences(
+                  targets.labels, output.region_logits, options_.absent_below());
+    return bank->collect(
+        method_->prototype_features(output).detach(),
         labels,
-        output.text_features.detach(),
         output.region_logits.detach().sigmoid());
+  }
+
+  [[noreturn]] static void
+  fail(std::string_view what, StepPlace place, std::string_view got) {
+    throw Error(fmt::format(
+        "Trainer: expected a finite {} in epoch {} at step {}, got {} (lower the "
+        "learning rates, or look for broken features)",
+        what,
+        place.epoch,
+        place.step,
+        got));
   }
 
   // Throws when the loss is not finite; else adds the terms to those of the step.
@@ -230,12 +276,7 @@ class TrainingStep {
             name,
             std::isnan(value) ? std::abs(value) : value);  // never "-nan"
       }
-      throw Error(fmt::format(
-          "Trainer: expected a finite loss in epoch {} at step {}, got {} (lower the "
-          "learning rates, or look for broken features)",
-          place.epoch,
-          place.step,
-          text));
+      fail("loss", place, text);
     }
     for (const auto& [name, value] : named) {
       losses_[name] += share * value.item<double>();

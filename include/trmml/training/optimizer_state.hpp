@@ -8,13 +8,11 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
-#include <filesystem>
+#include <memory>
 #include <string>
-#include <type_traits>
+#include <utility>
 
-// The state of a training run: named tensors and named numbers in one safetensors file,
-// written atomically. Ours.
+// The state of an optimizer as named tensors. Ours.
 
 namespace trmml::training {
 
@@ -73,30 +71,6 @@ inline void load_optimizer(
       optimizer.state()[optimizer_key(parameter)] = std::move(state);
     }
   }
-}
-
-/// The number (whole, or of another type) that a state's metadata holds under `key`.
-/// Throws `CheckpointError` when it is missing or no such number.
-template <typename Number = int64_t>
-Number state_number(
-    const io::Metadata& metadata,
-    const std::string& key,
-    const std::filesystem::path& where) {
-  const auto found = metadata.find(key);
-  Number value = 0;
-  if (found != metadata.end()) {
-    const char* end = found->second.data() + found->second.size();
-    const auto [rest, code] = std::from_chars(found->second.data(), end, value);
-    if (code == std::errc() && rest == end) {
-      return value;
-    }
-  }
-  throw CheckpointError(fmt::format(
-      "{}: expected a {}number under \"{}\" in the state's metadata, got {}",
-      where.string(),
-      std::is_integral_v<Number> ? "whole " : "",
-      key,
-      found == metadata.end() ? "nothing" : "\"" + found->second + "\""));
 }
 
 }  // namespace trmml::training
