@@ -16,6 +16,11 @@ fail() {
   exit "${2:-1}"
 }
 
+# Prints the comment at the head of the script.
+print_header() {
+  sed -n '2,/^set/{s/^# \{0,1\}//;/^set/d;p}' "$0"
+}
+
 # Cores of this machine (nproc alone would repeat OMP_NUM_THREADS).
 cores() {
   env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc
