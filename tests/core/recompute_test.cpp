@@ -165,21 +165,3 @@ TEST_CASE("recompute: backward() computes in the type of forward()", "[core]") {
   CHECK(is_equal(again[0], plain[0]));
   CHECK(is_equal(again[1], plain[1]));
 }
-
-TEST_CASE("recompute: leaves autocast's cache to those who need gradients", "[core]") {
-  Problem problem;
-  problem.linear->to(at::kFloat);
-  const at::Tensor x = problem.x.detach().to(at::kFloat);
-  const auto function = [&](const Tensors& in) {
-    return Tensors{problem.linear->forward(in[0])};
-  };
-  at::Tensor later;
-  {
-    const trmml::AutocastGuard autocast(at::kCPU, true);
-    recompute(function, {x}, problem.linear->parameters());
-    later = problem.linear->forward(x);  // would find a weight without a graph
-  }
-  const Tensors gradient =
-      torch::autograd::grad({later.to(at::kFloat).sum()}, {problem.linear->weight});
-  CHECK(gradient[0].abs().sum().item<double>() > 0);
-}

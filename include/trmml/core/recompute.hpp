@@ -2,7 +2,6 @@
 
 #include "trmml/core/torch_version.hpp"
 
-#include <ATen/autocast_mode.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/ivalue.h>
 #include <c10/core/GradMode.h>
@@ -31,19 +30,6 @@ struct RecomputedFunction : torch::CustomClassHolder {
   AutocastState autocast;  // of forward(): backward() runs outside of its guard
 };
 
-// Autocast would keep weights that were cast where no graph is recorded, and hand them
-// to those who need their gradients.
-class NoAutocastCache {
- public:
-  NoAutocastCache() { at::autocast::set_autocast_cache_enabled(false); }
-  ~NoAutocastCache() { at::autocast::set_autocast_cache_enabled(previous_); }
-  NoAutocastCache(const NoAutocastCache&) = delete;
-  NoAutocastCache& operator=(const NoAutocastCache&) = delete;
-
- private:
-  bool previous_ = at::autocast::is_autocast_cache_enabled();
-};
-
 struct Recompute : torch::autograd::Function<Recompute> {
   using Tensors = torch::autograd::variable_list;
 
@@ -54,7 +40,6 @@ struct Recompute : torch::autograd::Function<Recompute> {
     context->saved_data["body"] = c10::IValue::make_capsule(body);
     context->save_for_backward(tensors.vec());
     context->set_materialize_grads(false);
-    const NoAutocastCache no_cache;
     return body->function(tensors.slice(0, body->n_inputs).vec());
   }
 
