@@ -6,7 +6,8 @@
 // vg_category_200.txt, vg_category_200_labels_index.json. Lists that are there already
 // stay, unless --overwrite is given.
 //
-// Exit status: 0 done, 2 wrong options, 3 annotations that cannot be read or used.
+// Exit status: 0 done, 2 wrong options, 3 annotations that cannot be read or used, 6 an
+// output that cannot be written.
 
 #include "trmml/data/visual_genome.hpp"
 

@@ -14,7 +14,7 @@
 // vocabulary is looked for beside the checkpoint, then in the cache
 // (docs/tokenizer.md).
 
-#include "trmml/core/error.hpp"
+#include "trmml/data/lines.hpp"
 
 #include <fmt/format.h>
 
@@ -27,18 +27,32 @@
 
 namespace {
 
-void encode(const clip_program::EncodeOptions& options) {
+void check(const CLI::App& app, const clip_program::EncodeOptions& options) {
   const bool has_images = !options.clip.images.empty();
   if (has_images == !options.texts.empty()) {
     throw program::UsageError("expected either --images or --texts");
   }
-  if (!has_images && !options.dense.empty()) {
-    throw program::UsageError("--dense: texts have no regions");
-  }
+  program::expect_effect(
+      app,
+      has_images,
+      {"--dense",
+       "--resolution",
+       "--fit",
+       "--filter",
+       "--pillow",
+       "--exif-orientation",
+       "--skip-bad"},
+      "--images");
+  program::expect_effect(app, !has_images, {"--vocab", "--truncate"}, "--texts");
+  program::check_ending("--out", options.out, {".safetensors"});
+}
+
+void encode(const CLI::App& app, const clip_program::EncodeOptions& options) {
+  check(app, options);
   program::catch_signals();
-  const std::vector<std::string> names = has_images
-                                             ? clip_program::list_images(options.clip)
-                                             : clip_program::read_lines(options.texts);
+  const std::vector<std::string> names =
+      options.texts.empty() ? clip_program::list_images(options.clip.images)
+                            : trmml::data::read_lines(options.texts);
   clip_program::Encoding encoding(options, names);
   encoding.run();
   fmt::print("wrote {} rows to {}\n", encoding.finish(), options.out);
@@ -62,5 +76,5 @@ int main(int argc, char** argv) {
       ->check(program::at_least(0.0));
   clip_program::add_options(app, options.clip);
   program::parse(app, argc, argv);
-  return program::run("encode", [&] { encode(options); });
+  return program::run("encode", [&] { encode(app, options); });
 }

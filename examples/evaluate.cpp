@@ -16,9 +16,8 @@
 // (docs/prediction.md).
 //
 // Exit status: 0 done, 2 wrong options, 3 files that cannot be read or do not fit, 4 a
-// safetensors file that is none, a checkpoint that does not fit, 5 stopped by a signal.
-
-#include "trmml/evaluation/average_precision.hpp"
+// safetensors file that is none, a checkpoint that does not fit, 5 stopped by a signal,
+// 6 an output that cannot be written.
 
 #include <fmt/format.h>
 
@@ -26,33 +25,19 @@
 
 #include "support/checkpoint_scores.hpp"
 #include "support/evaluation.hpp"
+#include "support/metric_options.hpp"
 #include "support/program.hpp"
 #include "support/score_files.hpp"
 
 namespace {
 
-using evaluation_program::MetricOptions;
-using evaluation_program::Scale;
-
 struct Options {
   evaluation_program::ScoreFiles files;
   evaluation_program::CheckpointSource checkpoint;
-  std::string scale = "probabilities";
-  std::string ap = "precision_at_positives";
-  MetricOptions metrics;  // but for these two
+  evaluation_program::MetricWords metrics;
   std::string out;
   bool quiet = false;
 };
-
-MetricOptions metric_options(const Options& options) {
-  MetricOptions metrics = options.metrics;
-  metrics.definition = trmml::evaluation::parse_ap_definition(options.ap);
-  const bool has_checkpoint = !options.checkpoint.predictor.checkpoint.empty();
-  metrics.scale = has_checkpoint || options.scale == "logits" ? Scale::kLogits
-                  : options.scale == "ranking"                ? Scale::kRanking
-                                                              : Scale::kProbabilities;
-  return metrics;
-}
 
 evaluation_program::Scored scored_by(const CLI::App& app, const Options& options) {
   const bool has_files = !options.files.scores.empty() && !options.files.labels.empty();
@@ -65,8 +50,14 @@ evaluation_program::Scored scored_by(const CLI::App& app, const Options& options
 }
 
 void evaluate(const CLI::App& app, const Options& options) {
+  const std::string& save_scores = options.checkpoint.save_scores;
+  const auto metrics = evaluation_program::metric_options(
+      app, options.metrics, !options.checkpoint.predictor.checkpoint.empty());
+  program::check_output("--out", options.out, {".json"});
+  program::check_output("--save-scores", save_scores, {".safetensors"});
   evaluation_program::Scored scored = scored_by(app, options);
-  const auto report = evaluation_program::evaluate(scored, metric_options(options));
+  evaluation_program::check_top_k(app, scored.names.size());
+  const auto report = evaluation_program::evaluate(scored, metrics);
   fmt::print("{}", evaluation_program::summary(report));
   if (!options.quiet) {
     fmt::print("\n{}", evaluation_program::category_table(report));
@@ -79,51 +70,19 @@ void evaluate(const CLI::App& app, const Options& options) {
 // Either files, or a checkpoint and a data set.
 void add_sources(CLI::App& app, Options& options) {
   evaluation_program::add_options(app, options.files);
+  const size_t others = app.get_options().size();
   evaluation_program::add_options(app, options.checkpoint);
   CLI::Option* checkpoint = app.get_option("--checkpoint");
   for (const char* flag :
        {"--scores", "--labels", "--mask", "--names", "--code", "--scale", "--logits"}) {
     checkpoint->excludes(app.get_option(flag));
   }
-  for (const char* flag : {"--dataset", "--data", "--part", "--save-scores"}) {
-    app.get_option(flag)->needs(checkpoint);
+  const auto all = app.get_options();
+  for (size_t i = others; i < all.size(); ++i) {
+    if (all[i] != checkpoint) {
+      all[i]->needs(checkpoint);
+    }
   }
-}
-
-void add_metrics(CLI::App& app, Options& options) {
-  auto& metrics = options.metrics;
-  app.add_option(
-         "--scale",
-         options.scale,
-         "What scores are. logits: the sigmoid makes them probabilities; ranking: of "
-         "any kind, no threshold and no calibration")
-      ->check(CLI::IsMember({"probabilities", "logits", "ranking"}));
-  app.add_flag_callback(
-      "--logits", [&options] { options.scale = "logits"; }, "As --scale logits");
-  app.add_option(
-         "--ap",
-         options.ap,
-         "The definition that is called mAP; the others are reported beside it")
-      ->check(CLI::IsMember({"precision_at_positives", "interpolated", "tie_grouped"}));
-  app.add_option(
-         "--threshold",
-         metrics.threshold,
-         "A category is predicted when its probability is greater")
-      ->check(program::expects(
-          "a number from 0 to 1", [](double t) { return t >= 0.0 && t <= 1.0; }));
-  app.add_option("--top-k", metrics.top_k, "Categories predicted a picture")
-      ->check(program::at_least(1));
-  app.add_option("--bins", metrics.bins, "Bins of the calibration, of equal width")
-      ->check(CLI::Range(1, 10000));
-  app.add_option(
-         "--bootstrap",
-         metrics.bootstrap.replicates,
-         "Resamples of the pictures for the interval of the mAP; 0: none")
-      ->check(CLI::Range(0, 1000000));
-  app.add_option("--confidence", metrics.bootstrap.confidence, "Of that interval")
-      ->check(program::expects(
-          "a number between 0 and 1", [](double c) { return c > 0.0 && c < 1.0; }));
-  app.add_option("--seed", metrics.bootstrap.seed, "Of the resamples");
 }
 
 }  // namespace
@@ -132,7 +91,7 @@ int main(int argc, char** argv) {
   CLI::App app{"Metrics of scores against labels."};
   Options options;
   app.option_defaults()->always_capture_default();
-  add_metrics(app, options);
+  evaluation_program::add_options(app, options.metrics);
   add_sources(app, options);
   app.add_option("--out", options.out, "File for the report, in JSON");
   app.add_flag("--quiet", options.quiet, "Print no line a category");

@@ -10,7 +10,7 @@
 // pictures of every category that needs no other file.
 //
 // Exit status: 0 done, 2 wrong options, 3 faults in the data (all of them are told), 5
-// stopped by a signal.
+// stopped by a signal, 6 an output that cannot be written.
 
 #include <fmt/format.h>
 

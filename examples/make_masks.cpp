@@ -9,7 +9,8 @@
 // --image-names and --names name rows and columns: mask files that name their pictures
 // need that. Prints what is known, and the digest that reports carry.
 //
-// Exit status: 0 done, 2 wrong options, 3 labels or masks with faults.
+// Exit status: 0 done, 2 wrong options, 3 labels or masks with faults, 6 an output that
+// cannot be written.
 
 #include "trmml/data/mask_files.hpp"
 #include "trmml/data/missing_labels.hpp"
@@ -19,6 +20,9 @@
 #include <ATen/ops/from_blob.h>
 
 #include <fmt/format.h>
+
+#include <string>
+#include <vector>
 
 #include "support/label_source.hpp"
 #include "support/program.hpp"
@@ -98,6 +102,29 @@ void make_masks(const CLI::App& app, const Options& options) {
   }
 }
 
+// Parameters belong to their protocols, --csv-form to .csv.
+void check(const CLI::App& app, const Options& options) {
+  const std::string& protocol = options.protocol_name;
+  if (protocol.empty() == options.import.empty()) {
+    throw program::UsageError("expected --protocol or --import");
+  }
+  const auto belongs = [&](const char* flag, const std::string& owner) {
+    program::expect_effect(app, protocol == owner, {flag}, "--protocol " + owner);
+  };
+  belongs("--known-label-proportion", "known-label-proportion");
+  belongs("--positives-left", "missing-positives");
+  belongs("--labels-per-class", "fixed-per-class");
+  belongs("--removal-rate", "random-per-sample");
+  belongs("--salient", "salient-positive");
+  const bool is_drawn =
+      !protocol.empty() && protocol != "all-labels" && protocol != "salient-positive";
+  program::expect_effect(app, is_drawn, {"--seed"}, "a --protocol that draws");
+  program::check_output("--out", options.out, {".npy", ".csv"});
+  program::check_output("--held-out", options.held_out, {".npy"});
+  const bool is_csv = fs::path(options.out).extension() == ".csv";
+  program::expect_effect(app, is_csv, {"--csv-form"}, "--out F.csv");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -108,18 +135,19 @@ int main(int argc, char** argv) {
   auto* protocol = app.add_option("--protocol", options.protocol_name, "How to hide")
                        ->check(CLI::IsMember(data::protocol_names()));
   auto& parameters = options.protocol;
-  const auto share = CLI::Range(0.0, 1.0);
   app.add_option(
          "--known-label-proportion",
          parameters.known_label_proportion,
-         "Share that stays known")
-      ->check(share);
+         "Share that stays known, in (0, 1]")
+      ->check(program::expects(
+          "a number in (0, 1]", [](double value) { return value > 0 && value <= 1; }));
   app.add_option("--positives-left", parameters.positives_left, "SPLC's: 0.75 or 0.4");
   app.add_option(
          "--labels-per-class", parameters.labels_per_class, "n present, n absent")
-      ->check(CLI::NonNegativeNumber);
-  app.add_option("--removal-rate", parameters.removal_rate, "Share hidden")
-      ->check(share);
+      ->check(program::at_least(1));
+  app.add_option("--removal-rate", parameters.removal_rate, "Share hidden, in [0, 1)")
+      ->check(program::expects(
+          "a number in [0, 1)", [](double value) { return value >= 0 && value < 1; }));
   app.add_option(
       "--seed", parameters.seed, "Default: 1200 for single-positive, else 0");
   app.add_option("--salient", options.salient, ".npy [N]: category, -1 for none");
@@ -136,16 +164,10 @@ int main(int argc, char** argv) {
   app.add_option("--out", options.out, "The mask, .npy or .csv")->required();
   program::parse(app, argc, argv);
   return program::run("make_masks", [&] {
-    if (options.protocol_name.empty() == options.import.empty()) {
-      throw program::UsageError("expected --protocol or --import");
-    }
-    const fs::path ending = fs::path(options.out).extension();
-    if (ending != ".npy" && ending != ".csv") {
-      throw program::UsageError("--out: expected F.npy or F.csv, got " + options.out);
-    }
     if (!options.protocol_name.empty()) {
       options.protocol.protocol = data::parse_protocol(options.protocol_name);
     }
+    check(app, options);
     make_masks(app, options);
   });
 }

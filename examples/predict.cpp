@@ -10,7 +10,8 @@
 // category, or --threshold for all. Files: docs/prediction.md.
 //
 // Exit status: 0 done, 2 wrong options, 3 a picture that cannot be read, 4 a checkpoint
-// or a CLIP that cannot be read or does not fit, 5 stopped by a signal.
+// or a CLIP that cannot be read or does not fit, 5 stopped by a signal, 6 an output
+// that cannot be written.
 
 #include "trmml/report/progress.hpp"
 
@@ -58,11 +59,7 @@ program::PredictionFormat format_of(
 }
 
 void predict(const Options& options) {
-  const auto ending = std::filesystem::path(options.out).extension();
-  if (!options.out.empty() && ending != ".csv" && ending != ".json") {
-    throw program::UsageError(fmt::format(
-        "--out: expected a name that ends with .csv or .json, got {}", options.out));
-  }
+  program::check_output("--out", options.out, {".csv", ".json"});
   program::catch_signals();
   const experiment::Trained trained =
       experiment::read_trained(options.predictor.checkpoint);
@@ -76,9 +73,7 @@ void predict(const Options& options) {
       0,
       count,
       options.predictor.stream,
-      [&](int64_t i) {
-        return predictor.pixels(trmml::data::read_image(pictures.file(i)));
-      },
+      [&](int64_t i) { return predictor.pixels(predictor.read(pictures.file(i))); },
       [&](const program::PictureBatch<at::Tensor>& batch) {
         if (!batch.items.empty()) {
           const at::Tensor probabilities =
@@ -123,10 +118,7 @@ int main(int argc, char** argv) {
       "--predicted", options.predicted_only, "Categories above their threshold only");
   app.add_option("--top-k", options.top_k, "Most probable categories only; 0: all")
       ->check(program::at_least(0));
-  app.add_flag(
-      "--skip-unreadable",
-      options.predictor.stream.skip_bad,
-      "Leave out pictures that cannot be read instead of stopping");
+  experiment::add_skip_unreadable(app, options.predictor);
   experiment::add_options(app, options.predictor)->required();
   program::parse(app, argc, argv);
   return program::run("predict", [&] { predict(options); });

@@ -88,8 +88,11 @@ void pretrain(const Options& options) {
   program::catch_signals();
   fmt::print("{}\n", trmml::describe_backend());
   std::fflush(stdout);
-  const auto photos = std::make_shared<const trmml::data::FashionMnist>(
-      trmml::data::FashionMnist::load(options.fashion_mnist));
+  const auto photos =
+      program::with_flag<trmml::DataError>("--fashion-mnist", [&options] {
+        return std::make_shared<const trmml::data::FashionMnist>(
+            trmml::data::FashionMnist::load(options.fashion_mnist));
+      });
   if (!options.resume || !fs::exists(merges)) {
     scenes::learn_vocabulary(photos, options.seed, options.merges, merges);
   }

@@ -50,13 +50,8 @@ void quickstart(const Options& options) {
   fmt::print("{}\n", trmml::describe_backend());
   experiment::RunCallbacks callbacks;
   callbacks.should_stop = [] { return program::stop_flag().load(); };
-  experiment::World world = scenes::load_world(
-      options.world,
-      [](const std::string& line) {
-        fmt::print("{}\n", line);
-        std::fflush(stdout);
-      },
-      callbacks.should_stop);
+  experiment::World world =
+      scenes::load_world(options.world, {program::say, callbacks.should_stop, {}});
   fmt::print(
       "\nFashionScenes, {}, {} seed{}: test mAP (%) and seconds a run\n",
       options.table.run.protocol.description(),

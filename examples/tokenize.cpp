@@ -11,7 +11,7 @@
 // lines. A \r in front of the line break is white space, which CLIP drops.
 //
 // Exit status: 0 done, 2 wrong options or a text that is too long, 3 a vocabulary or
-// input that cannot be read.
+// input that cannot be read, 6 an output that cannot be written.
 
 #include "trmml/clip/tokenizer.hpp"
 #include "trmml/core/error.hpp"
@@ -108,8 +108,11 @@ std::string decode(const trmml::clip::Tokenizer& tokenizer, Ids ids) {
 
 void tokenize(const Options& options) {
   using trmml::clip::Tokenizer;
-  const Tokenizer tokenizer = Tokenizer::load(trmml::clip::find_vocabulary(
-      {}, options.vocab.empty() ? std::nullopt : std::optional(options.vocab)));
+  const auto path = program::with_flag<trmml::DataError>("--vocab", [&options] {
+    return trmml::clip::find_vocabulary(
+        {}, options.vocab.empty() ? std::nullopt : std::optional(options.vocab));
+  });
+  const Tokenizer tokenizer = Tokenizer::load(path);
   std::ios::sync_with_stdio(false);
   std::cin.tie(nullptr);
   const char text_end = options.null ? '\0' : '\n';

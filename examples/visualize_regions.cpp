@@ -12,9 +12,9 @@
 //
 // Exit status: 0 done, 2 wrong options or a method without regions, 3 a picture that
 // cannot be read, 4 a checkpoint or a CLIP that cannot be read or does not fit, 5
-// stopped by a signal.
+// stopped by a signal, 6 an output that cannot be written.
 
-#include "trmml/report/heatmap.hpp"
+#include "trmml/data/csv.hpp"
 #include "trmml/report/progress.hpp"
 
 #include <fmt/format.h>
@@ -23,10 +23,10 @@
 #include <string>
 #include <vector>
 
-#include "support/csv_field.hpp"
 #include "support/predictor.hpp"
 #include "support/program.hpp"
 #include "support/saliency_maps.hpp"
+#include "support/shown_picture.hpp"
 
 namespace {
 
@@ -87,8 +87,8 @@ void visualize(const Options& options) {
           fmt::print(
               "{},{},{},{}\n",
               file,
-              program::csv_field(path),
-              program::csv_field(name),
+              trmml::data::csv_field(path),
+              trmml::data::csv_field(name),
               probabilities[row][c].item<float>());
         }
       }
@@ -100,7 +100,7 @@ void visualize(const Options& options) {
       count,
       options.predictor.stream,
       [&](int64_t i) {
-        const trmml::data::Image image = trmml::data::read_image(pictures.file(i));
+        const trmml::data::Image image = predictor.read(pictures.file(i));
         return Read{predictor.pixels(image), experiment::shrink(image, options.side)};
       },
       use,
@@ -129,10 +129,7 @@ int main(int argc, char** argv) {
       ->excludes(categories);
   app.add_option("--side", options.side, "Longer side of what is written at most")
       ->check(CLI::Range(16, 16384));
-  app.add_flag(
-      "--skip-unreadable",
-      options.predictor.stream.skip_bad,
-      "Leave out pictures that cannot be read instead of stopping");
+  experiment::add_skip_unreadable(app, options.predictor);
   experiment::add_options(app, options.predictor)->required();
   program::parse(app, argc, argv);
   return program::run("visualize_regions", [&] { visualize(options); });

@@ -5,16 +5,18 @@
 //
 // prints a CSV line (or writes CSV or JSON, by the ending of --out) for every picture
 // below the folder, in the order of their sorted paths: one score a category, in the
-// order of the lines of --names. The score is the cosine of picture and category, or
-// with `--score probability` CLIP's softmax over the categories (for pictures that show
-// one of them). A category is the normalised mean of the normalised features of its
-// name in every template ("{}" stands for it), as in CLIP's own ensembles.
+// order of the lines of --names (blank ones do not count). The score is the cosine of
+// picture and category, or with `--score probability` CLIP's softmax over the
+// categories (for pictures that show one of them). A category is the normalised mean of
+// the normalised features of its name in every template ("{}" stands for it), as in
+// CLIP's own ensembles.
 //
 // --clip takes every published form (docs/clip_checkpoints.md). Without --vocab the
 // vocabulary is looked for beside the checkpoint, then in the cache
 // (docs/tokenizer.md).
 
 #include "trmml/clip/frozen_image_tower.hpp"
+#include "trmml/data/lines.hpp"
 #include "trmml/functional/similarity.hpp"
 #include "trmml/report/progress.hpp"
 
@@ -44,7 +46,7 @@ struct Options {
 std::vector<std::string> templates(const Options& options) {
   std::vector<std::string> all = options.templates_file.empty()
                                      ? options.templates
-                                     : clip_program::read_lines(options.templates_file);
+                                     : trmml::data::read_lines(options.templates_file);
   for (const std::string& text : all) {
     if (text.find("{}") == std::string::npos) {
       throw program::UsageError(
@@ -56,9 +58,10 @@ std::vector<std::string> templates(const Options& options) {
 
 void zero_shot(const Options& options) {
   const std::vector<std::string> prompts = templates(options);
+  program::check_output("--out", options.out, {".csv", ".json"});
   program::catch_signals();
-  const std::vector<std::string> names = clip_program::read_lines(options.names);
-  const std::vector<std::string> paths = clip_program::list_images(options.clip);
+  const std::vector<std::string> names = clip_program::read_categories(options.names);
+  const std::vector<std::string> paths = clip_program::list_images(options.clip.images);
   clip_program::Clip clip = clip_program::load(options.clip);
   const at::Tensor text =
       clip_program::ensemble_features(clip, options.clip, names, prompts);  // [C, D]
@@ -107,9 +110,10 @@ int main(int argc, char** argv) {
       ->required();
   app.add_option("--names", options.names, "File with the name of a category a line")
       ->required();
-  app.add_option(
+  CLI::Option* given = app.add_option(
       "--template", options.templates, "Prompt with {} for the name; several");
-  app.add_option("--templates", options.templates_file, "File with a template a line");
+  app.add_option("--templates", options.templates_file, "File with a template a line")
+      ->excludes(given);
   app.add_option("--score", options.score, "What is printed")
       ->check(CLI::IsMember({"cosine", "probability"}));
   app.add_option("--out", options.out, "File .csv or .json instead of printing");

@@ -2,7 +2,6 @@
 
 #include "trmml/core/error.hpp"
 #include "trmml/core/version.hpp"
-#include "trmml/data/image.hpp"
 #include "trmml/data/scenes.hpp"
 #include "trmml/io/safetensors.hpp"
 #include "trmml/report/progress.hpp"
@@ -16,6 +15,7 @@
 #include <functional>
 #include <memory>
 
+#include "support/metric_options.hpp"
 #include "support/program.hpp"
 #include "support/scenes_world.hpp"
 
@@ -57,8 +57,7 @@ Pictures read_pictures(const CheckpointSource& source) {
       split.ignore,
       [root = split.root, files = split.table.images](
           const auto& predictor, int64_t i) {
-        return predictor.pixels(
-            trmml::data::read_image(root / files[static_cast<size_t>(i)]));
+        return predictor.pixels(predictor.read(root / files[static_cast<size_t>(i)]));
       }};
 }
 
@@ -164,6 +163,7 @@ Scored score_checkpoint(const CLI::App& app, const CheckpointSource& source) {
   program::catch_signals();
   const experiment::Trained trained =
       experiment::read_trained(source.predictor.checkpoint);
+  check_top_k(app, trained.names.size());  // before all the work
   const Pictures pictures = is_painted
                                 ? paint_scenes(source, trained.pictures.resolution)
                                 : read_pictures(source);

@@ -9,9 +9,9 @@
 #include <c10/core/InferenceMode.h>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <filesystem>
-#include <fstream>
 
 #include "support/picture_stream.hpp"
 #include "support/program.hpp"
@@ -111,6 +111,12 @@ Clip load(const Options& options) {
           .mapped(options.mapped && clip.device.is_cpu()));
   clip.model = loaded.model;
   clip.description = loaded.description;
+  if (options.image_heads && !clip.model->visual_resnet.is_empty()) {
+    throw program::UsageError(fmt::format(
+        "--image-heads: expected a CLIP with a vision transformer, got the ResNet {} "
+        "(it would have no effect)",
+        options.clip));
+  }
   const int64_t resolution = options.resolution > 0
                                  ? options.resolution
                                  : clip.model->options.input_resolution();
@@ -132,7 +138,8 @@ trmml::clip::Tokenizer load_tokenizer(const Options& options, const Clip& clip) 
   if (!options.vocab.empty()) {
     given = options.vocab;
   }
-  const fs::path path = trmml::clip::find_vocabulary(options.clip, given);
+  const fs::path path = program::with_flag<trmml::DataError>(
+      "--vocab", [&] { return trmml::clip::find_vocabulary(options.clip, given); });
   auto tokenizer = trmml::clip::Tokenizer::load(path);
   const int64_t expected = clip.model->options.text().vocab_size();
   if (tokenizer.vocab_size() != expected) {
@@ -147,30 +154,15 @@ trmml::clip::Tokenizer load_tokenizer(const Options& options, const Clip& clip) 
   return tokenizer;
 }
 
-std::vector<std::string> list_images(const Options& options) {
-  std::vector<std::string> paths = trmml::data::list_images(options.images);
+std::vector<std::string> list_images(const fs::path& folder) {
+  std::vector<std::string> paths = trmml::data::list_images(folder);
   if (paths.empty()) {
-    throw trmml::DataError(options.images + ": there is no picture below it");
+    throw trmml::DataError(fmt::format(
+        "{}: expected a picture below it, got none that ends with {}",
+        folder.string(),
+        fmt::join(trmml::data::kImageExtensions, ", ")));
   }
   return paths;
-}
-
-std::vector<std::string> read_lines(const std::string& path) {
-  std::ifstream file(path);
-  std::vector<std::string> lines;
-  for (std::string line; std::getline(file, line);) {
-    if (!line.empty() && line.back() == '\r') {
-      line.pop_back();
-    }
-    lines.push_back(line);
-  }
-  if (!file.eof() || fs::is_directory(path)) {
-    throw trmml::DataError(path + ": cannot read the file");
-  }
-  if (lines.empty()) {
-    throw trmml::DataError(path + ": expected a line or more, got an empty file");
-  }
-  return lines;
 }
 
 at::Tensor encode_texts(
@@ -179,8 +171,14 @@ at::Tensor encode_texts(
     const std::vector<std::string>& texts,
     bool truncate) {
   const c10::InferenceMode inference;
-  const at::Tensor ids = tokenizer.tokenize(
-      texts, clip.model->options.text().context_length(), truncate);  // [n, L]
+  at::Tensor ids;  // [n, L]
+  try {
+    ids = tokenizer.tokenize(
+        texts, clip.model->options.text().context_length(), truncate);
+  } catch (const c10::ValueError& error) {
+    throw program::UsageError(
+        fmt::format("{}; see --truncate", error.what_without_backtrace()));
+  }
   return clip.model->encode_text(ids.to(clip.device)).to(at::kCPU, at::kFloat);
 }
 
@@ -198,7 +196,11 @@ void for_each_batch(
   program::stream_pictures<at::Tensor>(
       first,
       static_cast<int64_t>(paths.size()),
-      {options.workers, options.batch, options.skip_bad, options.limit_batches},
+      {options.workers,
+       options.batch,
+       options.skip_bad,
+       options.limit_batches,
+       "--skip-bad"},
       [&](int64_t i) {
         const fs::path path = fs::path(options.images) / paths[static_cast<size_t>(i)];
         return trmml::clip::preprocess(

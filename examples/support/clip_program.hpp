@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <string>
@@ -51,21 +52,19 @@ struct Clip {
   trmml::clip::PreprocessOptions preprocess = 224;
 };
 
-/// Loads `options.clip`, sets threads, and prints one line about each to stderr.
+/// Loads `options.clip`, sets threads, and prints one line about each to stderr. Throws
+/// `program::UsageError` for what the device or the towers have no use for.
 Clip load(const Options& options);
 
 /// The tokenizer of `options.vocab`, or of the file that belongs to the checkpoint.
 /// Throws `trmml::DataError` when it has not as many tokens as the text tower.
 trmml::clip::Tokenizer load_tokenizer(const Options& options, const Clip& clip);
 
-/// Every picture below `options.images`, sorted. Throws `trmml::DataError` when there
-/// is none.
-std::vector<std::string> list_images(const Options& options);
+/// Every picture below `folder`, sorted. Throws `trmml::DataError` when there is none.
+std::vector<std::string> list_images(const std::filesystem::path& folder);
 
-/// The lines of a text file; a last line need not end. Throws `trmml::DataError`.
-std::vector<std::string> read_lines(const std::string& path);
-
-/// Text features [n, D] in fp32 on the CPU, not normalised.
+/// Text features [n, D] in fp32 on the CPU, not normalised. Throws
+/// `program::UsageError` for a text that is too long, unless `truncate`.
 at::Tensor encode_texts(
     Clip& clip,
     const trmml::clip::Tokenizer& tokenizer,

@@ -32,8 +32,9 @@ nlohmann::json or_null(const std::optional<T>& value) {
   return value ? nlohmann::json(*value) : nlohmann::json();
 }
 
-/// All that the rows depend on. Of a checkpoint and of texts, the size and the time of
-/// the last change stand for the content; of pictures their paths.
+/// All that rows depend on: not --skip-bad or --truncate, which a run that a picture or
+/// a text has stopped needs to go on. Of a checkpoint and of texts, the size and the
+/// time of the last change stand for the content; of pictures their paths.
 std::string identity(
     const EncodeOptions& options,
     const std::vector<std::string>& names) {
@@ -57,8 +58,6 @@ std::string identity(
        {"filter", o.filter},
        {"pillow", o.pillow},
        {"exif_orientation", o.exif_orientation},
-       {"skip_bad", o.skip_bad},
-       {"truncate", o.truncate},
        {"dense", options.dense}});
 }
 

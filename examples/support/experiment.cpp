@@ -1,5 +1,6 @@
 #include "support/experiment.hpp"
 
+#include "trmml/core/error.hpp"
 #include "trmml/core/random.hpp"
 #include "trmml/core/torch_version.hpp"
 #include "trmml/core/version.hpp"
@@ -24,8 +25,11 @@
 #include <cmath>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "support/method_settings.hpp"
+#include "support/program.hpp"
 #include "support/run_log.hpp"
 
 namespace experiment {
@@ -34,6 +38,117 @@ namespace {
 using trmml::clip::ImageFeatures;
 using trmml::functional::l2_normalise;
 using Kind = trmml::MethodSwitches::Kind;
+
+bool has_prompts(const trmml::MethodSwitches& switches) {
+  return switches.kind != Kind::kZeroShot && switches.kind != Kind::kLinear;
+}
+
+// ---------------------------------------------------------------- labels
+
+// What stays known [N, C] of the labels of all training pictures.
+at::Tensor mask_of(const World& world, const RunOptions& options) {
+  if (!options.protocol.is_salient() || !world.salient) {
+    return options.protocol.hide(world.all_train, options.seed);
+  }
+  trmml::data::Split drawn = world.all_train;
+  drawn.salient = world.salient(static_cast<uint32_t>(options.seed));
+  return options.protocol.hide(drawn, options.seed);
+}
+
+// Of those the pictures that are trained on [n, C].
+at::Tensor observed_of(const World& world, const at::Tensor& mask) {
+  return mask.index_select(0, at::tensor(world.train_rows));
+}
+
+void check_known(
+    const World& world,
+    const RunOptions& options,
+    const at::Tensor& observed) {
+  const trmml::MethodSwitches switches = trmml::method_switches(options.method);
+  const trmml::data::LabelCounts counts = trmml::data::count_labels(observed);
+  if (switches.kind != Kind::kZeroShot && counts.known == 0) {
+    throw trmml::DataError(fmt::format(
+        "{}: expected known labels to train on, got none in {} training pictures ({})",
+        world.all_train.name,
+        observed.size(0),
+        options.protocol.description()));
+  }
+  const auto labeler = pseudo_label_options(options, switches);
+  const auto training = trainer_options(options, switches, observed, at::kCPU);
+  if (labeler && labeler->prior() == trmml::PositivePrior::kKnownLabels &&
+      training.pseudo_from_epoch() < training.epochs() && counts.absent == 0) {
+    throw trmml::DataError(fmt::format(
+        "{}: expected known absences, which pseudo-labels are counted by, got {} "
+        "present "
+        "and 0 absent ({}; choose a method without pseudo-labels, or "
+        "--single-positive)",
+        world.all_train.name,
+        counts.present,
+        options.protocol.description()));
+  }
+}
+
+std::string labels_line(const at::Tensor& observed) {
+  const trmml::data::LabelCounts counts = trmml::data::count_labels(observed);
+  return fmt::format(
+      "training pictures: {}; of {} labels {} known, {} present and {} absent",
+      observed.size(0),
+      observed.numel(),
+      counts.known,
+      counts.present,
+      counts.absent);
+}
+
+// "not given: mask-seed 0, pseudo-weight 0.4".
+std::string settings_line(const std::vector<std::pair<std::string, double>>& settings) {
+  std::string line;
+  for (const auto& [name, value] : settings) {
+    line +=
+        fmt::format("{}{} {:.10g}", line.empty() ? "not given: " : ", ", name, value);
+  }
+  return line;
+}
+
+// ---------------------------------------------------------------- methods
+
+void check_prompt_lengths(const World& world, int64_t n_ctx) {
+  const trmml::TokenizedClassnames& tokens = world.classnames;
+  const auto longest = std::max_element(
+      tokens.names.begin(), tokens.names.end(), [](const auto& a, const auto& b) {
+        return a.size() < b.size();
+      });
+  const auto others = static_cast<int64_t>(
+      tokens.prefix.size() + longest->size() + tokens.suffix.size());
+  const int64_t room = world.clip->text->options.context_length();
+  if (n_ctx + others > room) {
+    throw program::UsageError(fmt::format(
+        "--n-ctx: expected at most {} context tokens, as the prompt of \"{}\" has {} "
+        "others and the text tower takes {}, got {}",
+        std::max<int64_t>(0, room - others),
+        world.names()[static_cast<size_t>(longest - tokens.names.begin())],
+        others,
+        room,
+        n_ctx));
+  }
+}
+
+void check_attention(const RunOptions& options, int64_t width) {
+  const int64_t attn_dim = options.attn_dim.value_or(width);
+  if (attn_dim % options.heads != 0) {
+    throw program::UsageError(fmt::format(
+        "--heads: expected a divisor of {}, the width of the attention ({}), got {}",
+        attn_dim,
+        options.attn_dim ? "--attn-dim" : "that of the features",
+        options.heads));
+  }
+  if (options.attention_init == trmml::AttentionInit::kIdentity && attn_dim != width) {
+    throw program::UsageError(fmt::format(
+        "--attn-dim: expected {}, the width of the features, with --attention-init "
+        "identity, got {}",
+        width,
+        attn_dim));
+  }
+}
 
 // ---------------------------------------------------------------- scores
 
@@ -131,7 +246,7 @@ void fill_report(const World& world, const Scores& scores, RunResult& result) {
       }
     }
   }
-  result.held_out_mAP = held_out_mAP(world, scores.held_out);
+  report.held_out_mAP = held_out_mAP(world, scores.held_out);
   if (scores.are_logits) {
     const at::Tensor probabilities = scores.test.sigmoid().contiguous();
     const auto p = trmml::training::as_matrix(probabilities);
@@ -187,6 +302,25 @@ std::string epoch_line(
   return line;
 }
 
+// "30 epochs; epoch 21 is chosen, with held-out mAP 71.20".
+std::string chosen_line(
+    const trmml::training::TrainingResult& trained,
+    int64_t planned) {
+  const std::string epochs =
+      trained.epochs < planned
+          ? fmt::format(
+                "stopped early, after {} of {} epochs, {} of them without gain",
+                trained.epochs,
+                planned,
+                trained.epochs - 1 - trained.best_epoch)
+          : fmt::format("{} epochs", trained.epochs);
+  return fmt::format(
+      "{}; epoch {} is chosen, with held-out mAP {:.2f}",
+      epochs,
+      trained.best_epoch,
+      100 * trained.best_mAP);
+}
+
 Scores train(
     World& world,
     const RunOptions& options,
@@ -198,10 +332,12 @@ Scores train(
   result.n_ctx = context_length(options, switches, observed);
   result.model =
       build_method(text_side(world, result.n_ctx), options, switches, result.n_ctx);
+  const auto training =
+      trainer_options(options, switches, observed, world.frozen_text.device());
   trmml::training::Trainer trainer(
       result.model,
       trmml::TrmMlLoss(loss_options(options, switches, observed)),
-      trainer_options(options, switches, observed, world.frozen_text.device()),
+      training,
       pseudo_label_options(options, switches));
   trmml::training::TrainerCallbacks hooks;
   hooks.should_stop = callbacks.should_stop;
@@ -229,7 +365,12 @@ Scores train(
       {world.held_out.features, world.held_out.labels},
       hooks,
       options.score_test_every_epoch ? &test : nullptr);
+  if (callbacks.log) {
+    callbacks.log(chosen_line(trained, training.epochs()));
+  }
   result.report.epochs = trained.epochs;
+  result.report.best_epoch = trained.best_epoch;
+  result.report.stopped_early = trained.epochs < training.epochs();
   result.report.seconds = trained.seconds;
   if (trained.best_test_mAP) {
     result.report.mAP_best_on_test = *trained.best_test_mAP;
@@ -242,6 +383,27 @@ Scores train(
 
 }  // namespace
 
+void check_run(const World& world, const RunOptions& options) {
+  const trmml::MethodSwitches switches = trmml::method_switches(options.method);
+  const at::Tensor observed = observed_of(world, mask_of(world, options));
+  check_known(world, options, observed);
+  if (!has_prompts(switches)) {
+    return;
+  }
+  const int64_t n_ctx = context_length(options, switches, observed);
+  check_prompt_lengths(world, n_ctx);
+  if (switches.kind == Kind::kRegion) {
+    check_attention(options, world.frozen_text.size(1));
+  }
+  const trmml::training::Trainer trainer(
+      build_method(text_side(world, n_ctx), options, switches, n_ctx),
+      trmml::TrmMlLoss(loss_options(options, switches, observed)),
+      trainer_options(options, switches, observed, world.frozen_text.device())
+          .folder("")
+          .resume(false),
+      pseudo_label_options(options, switches));
+}
+
 RunResult run(
     World& world,
     const RunOptions& options,
@@ -250,11 +412,17 @@ RunResult run(
   const trmml::MethodSwitches switches = trmml::method_switches(options.method);
   const auto start = std::chrono::steady_clock::now();
   RunResult result;
-  if (options.protocol.is_salient() && world.salient) {
-    world.all_train.salient = world.salient(static_cast<uint32_t>(options.seed));
+  const at::Tensor mask = mask_of(world, options);
+  result.observed = observed_of(world, mask);
+  if (callbacks.log) {
+    callbacks.log(labels_line(result.observed));
   }
-  const at::Tensor mask = options.protocol.hide(world.all_train, options.seed);
-  result.observed = mask.index_select(0, at::tensor(world.train_rows));
+  check_known(world, options, result.observed);
+  const auto settings =
+      settings_by_data(options, switches, result.observed, world.frozen_text.size(1));
+  if (callbacks.log && !settings.empty()) {
+    callbacks.log(settings_line(settings));
+  }
   Scores scores;
   if (switches.kind == Kind::kZeroShot) {
     scores = zero_shot_scores(world);
@@ -264,6 +432,8 @@ RunResult run(
     result = *base;
     result.report = {};
     result.report.epochs = base->report.epochs;
+    result.report.best_epoch = base->report.best_epoch;
+    result.report.stopped_early = base->report.stopped_early;
     result.report.history = base->report.history;
     scores = {base->held_out_scores, base->test_scores};
   } else {
@@ -291,10 +461,19 @@ RunResult run(
   report.seed = options.seed;
   report.known_entries = trmml::data::count_labels(result.observed).known;
   report.mask_digest = trmml::data::label_digest(mask);
+  report.unreadable = world.unreadable;
+  report.settings = settings;
   report.selected_on = "held-out";
   report.torch_version = trmml::torch_version();
   report.trmml_version = TRMML_VERSION;
   report.environment = program::environment();
+  if (options.training_precision == "auto" && has_prompts(switches)) {
+    const bool is_bfloat16 =
+        trainer_options(options, switches, result.observed, world.frozen_text.device())
+            .bfloat16();
+    report.environment.emplace_back(
+        "training precision", is_bfloat16 ? "bf16" : "fp32");
+  }
   if (!world.clip_description.empty()) {
     report.environment.emplace_back("CLIP", world.clip_description);
   }

@@ -20,7 +20,6 @@ namespace experiment {
 /// One run, trained and scored once on test.
 struct RunResult {
   trmml::report::RunReport report;
-  double held_out_mAP = 0.0;             ///< of what was chosen
   std::shared_ptr<trmml::Method> model;  ///< null without prompts
   int64_t n_ctx = 0;                     ///< context tokens of its prompts
   at::Tensor observed;                   ///< labels [n, C] that training saw
@@ -30,7 +29,7 @@ struct RunResult {
 
 /// What a run is told and asked.
 struct RunCallbacks {
-  std::function<void(const std::string&)> log;  ///< a line an epoch
+  std::function<void(const std::string&)> log;  ///< what is trained on, a line an epoch
   std::function<void(const trmml::training::StepReport&)> step_end;
   std::function<void(
       const trmml::report::EpochMetrics&,
@@ -38,6 +37,11 @@ struct RunCallbacks {
       epoch_end;
   std::function<bool()> should_stop;
 };
+
+/// Throws what `run` would throw before its first step, as far as labels, texts and
+/// options tell it: a mask that does not fit, labels of which none stays known, prompts
+/// that are too long, a method that cannot be built. `world` needs no features yet.
+void check_run(const World& world, const RunOptions& options);
 
 /// `base`, if given, is the run of "region+distillation+contrastive" with the same
 /// options: the control that adds the zero-shot score to it then need not train again.

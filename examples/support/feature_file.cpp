@@ -38,6 +38,12 @@ FeatureFile::FeatureFile(
       folder_(out.string() + ".partial"),
       identity_(identity),
       save_every_(save_every) {
+  if (out_.has_parent_path()) {
+    program::make_folder(out_.parent_path());
+  }
+  {
+    const trmml::io::AtomicFile probe(out_);  // told now, not when all rows are there
+  }
   if (restart) {
     fs::remove_all(folder_);
   }

@@ -21,7 +21,7 @@ class FeatureFile {
   /// `identity` is all that the rows depend on, as text. When OUT.partial is there with
   /// the same identity, its rows are kept; with another one a `trmml::DataError` says
   /// so, or `restart` deletes it. Rows are safe at the latest `save_every` seconds
-  /// after they came.
+  /// after they came. Throws `trmml::WriteError` when there can be no file OUT.
   FeatureFile(
       const std::filesystem::path& out,
       const std::string& identity,

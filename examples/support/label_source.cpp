@@ -1,5 +1,6 @@
 #include "support/label_source.hpp"
 
+#include "trmml/data/lines.hpp"
 #include "trmml/data/mask_files.hpp"
 #include "trmml/io/npy.hpp"
 
@@ -8,7 +9,6 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "support/clip_program.hpp"
 #include "support/program.hpp"
 
 namespace label_source {
@@ -36,6 +36,11 @@ data::Split read(const CLI::App& app, const Options& options) {
     throw program::UsageError("expected either --labels or --dataset");
   }
   data_set::check(app, options.data);
+  program::expect_effect(
+      app,
+      fs::path(options.labels).extension() != ".csv",
+      {"--labels-code", "--image-names", "--names"},
+      "--labels that end with .npy or .safetensors");
   if (options.labels.empty()) {
     return data_set::read(options.data, data_set::Part::kTrain);
   }
@@ -60,7 +65,7 @@ data::Split read(const CLI::App& app, const Options& options) {
 
 std::vector<std::string> read_names(const std::string& file) {
   return fs::path(file).extension() == ".npy" ? trmml::io::read_npy_names(file)
-                                              : clip_program::read_lines(file);
+                                              : data::read_lines(file);
 }
 
 void print_counts(const at::Tensor& labels) {

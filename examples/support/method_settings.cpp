@@ -5,6 +5,8 @@
 #include "trmml/method/baselines.hpp"
 #include "trmml/method/trm_ml.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace experiment {
@@ -18,13 +20,51 @@ double mean_known_positives(const at::Tensor& observed) {
 
 // Text-pixel prompts with so few known positives a category, and nothing that stands in
 // for the hidden ones, learn less when they have more to learn (held-out scenes, 1 %).
+bool may_be_starved(const RunOptions& options, const trmml::MethodSwitches& switches) {
+  return options.defaults.spares_starved && switches.kind == Kind::kTextPixel &&
+         !switches.pseudo_labels && !options.protocol.is_single();
+}
+
 bool is_starved(
     const RunOptions& options,
     const trmml::MethodSwitches& switches,
     const at::Tensor& observed) {
-  return options.defaults.spares_starved && switches.kind == Kind::kTextPixel &&
-         !switches.pseudo_labels && !options.protocol.is_single() &&
-         mean_known_positives(observed) < 10;
+  return may_be_starved(options, switches) && mean_known_positives(observed) < 10;
+}
+
+// ---------------------------------------------------------------- what is usual
+
+int64_t usual_context_length(
+    const RunOptions& options,
+    const trmml::MethodSwitches& switches) {
+  return switches.kind == Kind::kTextPixel ? options.defaults.text_n_ctx
+                                           : options.defaults.n_ctx;
+}
+
+// Text-pixel and text-image were tuned on their own, so that the comparison is fair.
+double usual_prompt_learning_rate(
+    const RunOptions& options,
+    const trmml::MethodSwitches& switches) {
+  return switches.kind == Kind::kRegion ? options.defaults.prompt_learning_rate
+                                        : options.defaults.text_learning_rate;
+}
+
+double usual_absent_weight(const trmml::MethodSwitches& switches) {
+  return switches.kind == Kind::kRegion ? 0.3 : 1.0;
+}
+
+trmml::PseudoLabelPolicy usual_policy(const Protocol& protocol) {
+  return protocol.is_salient() ? trmml::PseudoLabelPolicy::kRelationsSoft
+                               : trmml::PseudoLabelPolicy::kRelations;
+}
+
+double usual_positive_share(const RunOptions& options) {
+  const bool is_random = options.protocol.is_single() && !options.protocol.is_salient();
+  return is_random ? 0.3 : options.defaults.share;
+}
+
+double usual_negative_share(const RunOptions& options) {
+  return options.protocol.is_single() ? 0.0 : options.defaults.share;
 }
 
 // On CPUs without it, bfloat16 works and is slow (docs/training.md, precision).
@@ -50,10 +90,10 @@ int64_t context_length(
     const RunOptions& options,
     const trmml::MethodSwitches& switches,
     const at::Tensor& observed) {
-  const bool is_long =
-      switches.kind == Kind::kTextPixel && !is_starved(options, switches, observed);
   return options.n_ctx.value_or(
-      is_long ? options.defaults.text_n_ctx : options.defaults.n_ctx);
+      is_starved(options, switches, observed)
+          ? options.defaults.n_ctx
+          : usual_context_length(options, switches));
 }
 
 std::shared_ptr<trmml::Method> build_method(
@@ -105,7 +145,6 @@ std::shared_ptr<trmml::Method> build_method(
       text.frozen_text));
 }
 
-// Text-pixel and text-image were tuned on their own, so that the comparison is fair.
 trmml::training::TrainerOptions trainer_options(
     const RunOptions& options,
     const trmml::MethodSwitches& switches,
@@ -115,13 +154,12 @@ trmml::training::TrainerOptions trainer_options(
   trainer.bfloat16(
       options.training_precision == "bf16" ||
       (options.training_precision == "auto" && bfloat16_is_faster(device)));
-  const bool is_text = switches.kind != Kind::kRegion;
   trainer.score(options.score);
   trainer.seed(options.seed).epochs(options.epochs.value_or(options.defaults.epochs));
   trainer.prompt_learning_rate(options.prompt_learning_rate.value_or(
-      is_starved(options, switches, observed) ? 3e-3
-      : is_text                               ? options.defaults.text_learning_rate
-                                              : options.defaults.prompt_learning_rate));
+      is_starved(options, switches, observed)
+          ? 3e-3
+          : usual_prompt_learning_rate(options, switches)));
   const bool late = options.protocol.is_single();
   trainer.pseudo_from_epoch(options.pseudo_from_epoch.value_or(
       late ? trainer.epochs() * 8 / 15 : std::max<int64_t>(1, trainer.epochs() / 10)));
@@ -133,9 +171,8 @@ trmml::TrmMlLossOptions loss_options(
     const trmml::MethodSwitches& switches,
     const at::Tensor& observed) {
   trmml::TrmMlLossOptions loss = options.loss;
-  const bool is_text = switches.kind != Kind::kRegion;
   loss.unknown_labels(unknown_labels(options));
-  loss.absent_weight(options.absent_weight.value_or(is_text ? 1.0 : 0.3));
+  loss.absent_weight(options.absent_weight.value_or(usual_absent_weight(switches)));
   const double reference =
       options.protocol.is_single() ? 25.0 : options.defaults.pseudo_reference;
   loss.pseudo_weight(options.pseudo_weight.value_or(
@@ -153,19 +190,17 @@ std::optional<trmml::PseudoLabelerOptions> pseudo_label_options(
     const RunOptions& options,
     const trmml::MethodSwitches& switches) {
   using trmml::PositivePrior;
-  using trmml::PseudoLabelPolicy;
   if (!switches.pseudo_labels) {
     return std::nullopt;
   }
   const bool is_single = options.protocol.is_single();
   const bool is_salient = options.protocol.is_salient();
   trmml::PseudoLabelerOptions labeler;
-  labeler.policy(options.policy.value_or(
-      is_salient ? PseudoLabelPolicy::kRelationsSoft : PseudoLabelPolicy::kRelations));
-  labeler.positive_share(options.positive_share.value_or(
-      is_single && !is_salient ? 0.3 : options.defaults.share));
+  labeler.policy(options.policy.value_or(usual_policy(options.protocol)));
+  labeler.positive_share(
+      options.positive_share.value_or(usual_positive_share(options)));
   labeler.negative_share(
-      options.negative_share.value_or(is_single ? 0.0 : options.defaults.share));
+      options.negative_share.value_or(usual_negative_share(options)));
   if (is_single) {
     labeler.prior(is_salient ? PositivePrior::kUniform : PositivePrior::kProportional)
         .positives_per_image(
@@ -173,6 +208,66 @@ std::optional<trmml::PseudoLabelerOptions> pseudo_label_options(
                                         : options.defaults.positives_per_image.value());
   }
   return labeler;
+}
+
+std::vector<std::pair<std::string, std::string>> settings_by_method(
+    const RunOptions& options) {
+  const trmml::MethodSwitches switches = trmml::method_switches(options.method);
+  std::vector<std::pair<std::string, std::string>> settings;
+  const auto add = [&settings](const char* flag, const auto& value) {
+    settings.emplace_back(flag, fmt::format("{}", value));
+  };
+  if (options.protocol.known_label_proportion()) {
+    add("--known-label-proportion", Protocol().options.known_label_proportion);
+  }
+  if (!may_be_starved(options, switches)) {
+    add("--n-ctx", usual_context_length(options, switches));
+    add("--prompt-learning-rate", usual_prompt_learning_rate(options, switches));
+  }
+  add("--unknown-labels", options.protocol.is_single() ? "assume-absent" : "ignored");
+  add("--absent-weight", usual_absent_weight(switches));
+  add("--policy", trmml::policy_name(usual_policy(options.protocol)));
+  add("--positive-share", usual_positive_share(options));
+  add("--negative-share", usual_negative_share(options));
+  return settings;
+}
+
+std::vector<std::pair<std::string, double>> settings_by_data(
+    const RunOptions& options,
+    const trmml::MethodSwitches& switches,
+    const at::Tensor& observed,
+    int64_t width) {
+  std::vector<std::pair<std::string, double>> settings;
+  const auto add = [&settings](const char* name, const auto& given, auto value) {
+    if (!given) {
+      settings.emplace_back(name, static_cast<double>(value));
+    }
+  };
+  if (const auto seed = options.protocol.seed_of_mask(options.seed)) {
+    add("mask-seed", options.protocol.mask_seed, *seed);
+  }
+  if (switches.kind == Kind::kZeroShot || switches.kind == Kind::kLinear) {
+    return settings;
+  }
+  const auto trainer = trainer_options(options, switches, observed, at::kCPU);
+  if (may_be_starved(options, switches)) {
+    add("n-ctx", options.n_ctx, context_length(options, switches, observed));
+    add("prompt-learning-rate",
+        options.prompt_learning_rate,
+        trainer.prompt_learning_rate());
+  }
+  if (switches.kind == Kind::kRegion) {
+    add("attn-dim", options.attn_dim, width);
+    add("mlp-hidden", options.mlp_hidden, 2 * width);
+  }
+  if (switches.pseudo_labels) {
+    const auto loss = loss_options(options, switches, observed);
+    add("pseudo-from-epoch", options.pseudo_from_epoch, trainer.pseudo_from_epoch());
+    if (loss.unknown_labels() == trmml::UnknownLabels::kIgnored) {
+      add("pseudo-weight", options.pseudo_weight, loss.pseudo_weight());
+    }
+  }
+  return settings;
 }
 
 }  // namespace experiment

@@ -10,6 +10,9 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "support/run_options.hpp"
 #include "support/world.hpp"
@@ -59,5 +62,19 @@ trmml::TrmMlLossOptions loss_options(
 std::optional<trmml::PseudoLabelerOptions> pseudo_label_options(
     const RunOptions& options,
     const trmml::MethodSwitches& switches);
+
+/// What options that are not given are, by their flags: those whose values follow from
+/// the method and the protocol.
+std::vector<std::pair<std::string, std::string>> settings_by_method(
+    const RunOptions& options);
+
+/// What options that are not given are, by their names: those whose values follow from
+/// numbers of other options (epochs, seed), from the labels, or from the `width` of the
+/// features. For reports.
+std::vector<std::pair<std::string, double>> settings_by_data(
+    const RunOptions& options,
+    const trmml::MethodSwitches& switches,
+    const at::Tensor& observed,
+    int64_t width);
 
 }  // namespace experiment

@@ -1,11 +1,9 @@
 #include "support/picture_check.hpp"
 
 #include "trmml/core/error.hpp"
-#include "trmml/data/faults.hpp"
 #include "trmml/data/image.hpp"
+#include "trmml/data/ordered_stream.hpp"
 #include "trmml/report/progress.hpp"
-
-#include <ATen/ops/tensor.h>
 
 #include <fmt/format.h>
 
@@ -13,7 +11,6 @@
 #include <cstdio>
 #include <utility>
 
-#include "support/ordered_stream.hpp"
 #include "support/program.hpp"
 
 namespace picture_check {
@@ -37,7 +34,7 @@ std::vector<Unreadable> find_unreadable(
   std::vector<Unreadable> found;
   trmml::report::Progress progress(
       "checking pictures", n, stderr, {.unit = "pictures"});
-  program::OrderedStream<std::string> messages(0, n, workers, 16 * workers, read);
+  data::OrderedStream<std::string> messages(0, n, workers, 16 * workers, read);
   for (int64_t i = 0; i < n; ++i) {
     std::string message = messages.next();
     if (!message.empty()) {
@@ -65,7 +62,8 @@ void sort_unique(std::vector<Unreadable>& unreadable) {
 }
 
 std::vector<std::string> lines_of(const std::vector<Unreadable>& unreadable) {
-  const size_t shown = std::min(unreadable.size(), data::Faults::kShown);
+  constexpr size_t kShown = 20;
+  const size_t shown = std::min(unreadable.size(), kShown);
   std::vector<std::string> lines;
   for (size_t i = 0; i < shown; ++i) {
     lines.push_back(unreadable[i].message);
@@ -76,15 +74,13 @@ std::vector<std::string> lines_of(const std::vector<Unreadable>& unreadable) {
   return lines;
 }
 
-at::Tensor readable_rows(
+std::vector<int64_t> readable_rows(
     const data::Split& split,
-    const at::Tensor& rows,
+    const std::vector<int64_t>& rows,
     int workers,
     const std::function<void(const std::string&)>& log) {
-  const at::Tensor all = rows.contiguous();
-  const auto* first = all.data_ptr<int64_t>();
-  std::vector<int64_t> left(first, first + all.numel());
-  const std::vector<Unreadable> unreadable = find_unreadable(split, left, workers);
+  std::vector<int64_t> left = rows;
+  const std::vector<Unreadable> unreadable = find_unreadable(split, rows, workers);
   for (const std::string& line : lines_of(unreadable)) {
     log("left out: " + line);
   }
@@ -95,8 +91,8 @@ at::Tensor readable_rows(
     throw trmml::DataError(split.name + ": none of its pictures can be read");
   }
   log(fmt::format(
-      "{}: {} of {} pictures can be read", split.name, left.size(), all.numel()));
-  return at::tensor(left);
+      "{}: {} of {} pictures can be read", split.name, left.size(), rows.size()));
+  return left;
 }
 
 }  // namespace picture_check

@@ -2,8 +2,6 @@
 
 #include "trmml/data/split.hpp"
 
-#include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -32,11 +30,11 @@ void sort_unique(std::vector<Unreadable>& unreadable);
 /// One line each, 20 at most, and the count of the others.
 std::vector<std::string> lines_of(const std::vector<Unreadable>& unreadable);
 
-/// `rows`, int64 [n], without those whose picture cannot be read, which are told to
+/// `rows` without those whose picture cannot be read, which are told to
 /// `log`. Throws `trmml::DataError` when none is left.
-at::Tensor readable_rows(
+std::vector<int64_t> readable_rows(
     const trmml::data::Split& split,
-    const at::Tensor& rows,
+    const std::vector<int64_t>& rows,
     int workers,
     const std::function<void(const std::string&)>& log);
 

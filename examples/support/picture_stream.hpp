@@ -1,6 +1,9 @@
 #pragma once
 
 #include "trmml/core/error.hpp"
+#include "trmml/data/ordered_stream.hpp"
+
+#include <fmt/format.h>
 
 #include <cstdint>
 #include <functional>
@@ -8,7 +11,6 @@
 #include <utility>
 #include <vector>
 
-#include "support/ordered_stream.hpp"
 #include "support/program.hpp"
 
 // Pictures that are read by some threads and used in batches, in order.
@@ -21,6 +23,7 @@ struct StreamOptions {
   int64_t batch = 32;
   bool skip_bad = false;
   int64_t limit_batches = 0;  ///< 0: all
+  std::string skip_flag;      ///< the option for `skip_bad`, where there is one
 };
 
 /// Some pictures that were read.
@@ -34,8 +37,8 @@ struct PictureBatch {
 /// Calls `read` for the pictures `first` .. `end` - 1, in threads, and `use` with what
 /// it returns, batch by batch, in order, in the caller's thread; some batches at most
 /// are in memory. The `DataError` of a bad picture ends it, or with `options.skip_bad`
-/// goes to `left_out`. Throws `trmml::Interrupted` after a signal, with `interrupted`
-/// as its message.
+/// goes to `left_out`; when all pictures are bad, that is one, too. Throws
+/// `trmml::Interrupted` after a signal, with `interrupted` as its message.
 template <typename Item>
 void stream_pictures(
     int64_t first,
@@ -45,7 +48,7 @@ void stream_pictures(
     const std::function<void(const PictureBatch<Item>&)>& use,
     const std::function<void(int64_t, const trmml::DataError&)>& left_out,
     const std::string& interrupted) {
-  OrderedStream<Item> pictures(
+  trmml::data::OrderedStream<Item> pictures(
       first,
       end,
       options.workers,
@@ -53,14 +56,20 @@ void stream_pictures(
       std::move(read));
   PictureBatch<Item> batch;
   int64_t batches = 0;
+  int64_t bad = 0;
   for (int64_t i = first; i < end; ++i) {
     try {
       batch.items.push_back(pictures.next());
       batch.indices.push_back(i);
     } catch (const trmml::DataError& error) {
-      if (!options.skip_bad) {
+      if (!options.skip_bad && options.skip_flag.empty()) {
         throw;
       }
+      if (!options.skip_bad) {
+        throw trmml::DataError(fmt::format(
+            "{} ({} leaves such pictures out)", error.what(), options.skip_flag));
+      }
+      ++bad;
       left_out(i, error);
     }
     if (static_cast<int64_t>(batch.items.size()) == options.batch || i + 1 == end) {
@@ -74,6 +83,9 @@ void stream_pictures(
     if ((is_enough || stop_flag()) && i + 1 < end) {
       throw trmml::Interrupted(interrupted);
     }
+  }
+  if (bad > 0 && bad == end) {
+    throw trmml::DataError(fmt::format("none of the {} pictures can be read", end));
   }
 }
 

@@ -4,30 +4,34 @@
 #include "trmml/core/random.hpp"
 #include "trmml/core/version.hpp"
 #include "trmml/data/image_dataset.hpp"
+#include "trmml/data/missing_labels.hpp"
 #include "trmml/data/transforms.hpp"
-#include "trmml/functional/similarity.hpp"
 #include "trmml/method/ablation.hpp"
+#include "trmml/report/progress.hpp"
 #include "trmml/training/encoded_pictures.hpp"
 #include "trmml/training/feature_cache.hpp"
 
-#include <ATen/ops/arange.h>
-#include <ATen/ops/index_select.h>
-#include <ATen/ops/tensor.h>
 #include <c10/core/GradMode.h>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
+#include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <numeric>
+#include <optional>
+#include <set>
+#include <system_error>
 #include <utility>
 
 #include "support/clip_program.hpp"
 #include "support/picture_check.hpp"
 #include "support/picture_tower.hpp"
 #include "support/program.hpp"
+#include "support/trained.hpp"
 
 namespace experiment {
 
@@ -51,6 +55,7 @@ void add_options(CLI::App& app, PictureOptions& o) {
       ->check(CLI::IsMember({"dualcoop", "plain"}));
   app.add_option("--resolution", o.resolution, "Pixels a side that the tower sees")
       ->check(program::at_least(32));
+  app.add_flag("--exif-orientation", o.exif_orientation, "Turn pictures upright");
   app.add_option("--precision", o.precision, "Of the image tower: fp32, bf16")
       ->check(CLI::IsMember({"fp32", "bf16"}));
   app.add_option("--device", o.device, "cpu, cuda, cuda:1, ...");
@@ -67,7 +72,8 @@ void add_options(CLI::App& app, PictureOptions& o) {
          o.augmentation,
          "strong: crop or cutout, RandAugment, flip; weak: crop, flip; none")
       ->check(CLI::IsMember({"strong", "weak", "none"}));
-  app.add_option("--augmentation-seed", o.augmentation_seed, "Of the views");
+  app.add_option("--augmentation-seed", o.augmentation_seed, "Of the views")
+      ->check(program::at_least(0));
   app.add_option("--workers", o.workers, "Threads that read pictures")
       ->check(program::at_least(1));
   app.add_flag(
@@ -83,7 +89,8 @@ void add_options(CLI::App& app, PictureOptions& o) {
          "Share of the training pictures that choose the epoch")
       ->check(program::expects(
           "a number in (0, 1)", [](double value) { return value > 0 && value < 1; }));
-  app.add_option("--held-out-seed", o.held_out_seed, "Of their choice");
+  app.add_option("--held-out-seed", o.held_out_seed, "Of their choice")
+      ->check(program::at_least(0));
 }
 
 void check(const CLI::App& app, const PictureOptions& o, const std::string& method) {
@@ -116,43 +123,28 @@ namespace {
 
 // ---------------------------------------------------------------- rows
 
-at::Tensor first_rows(at::Tensor rows, int64_t limit) {
-  return limit > 0 && limit < rows.size(0) ? rows.narrow(0, 0, limit) : rows;
+using Rows = std::vector<int64_t>;
+
+Rows all_rows(const data::Split& split) {
+  Rows rows(split.table.images.size());
+  std::iota(rows.begin(), rows.end(), 0);
+  return rows;
 }
 
-data::Split rows_of(const data::Split& split, const at::Tensor& rows) {
-  data::Split part;
-  part.name = split.name;
-  part.root = split.root;
-  part.names_for_clip = split.names_for_clip;
-  part.table.classnames = split.table.classnames;
-  part.table.labels = split.table.labels.index_select(0, rows);
-  if (split.ignore.defined()) {
-    part.ignore = split.ignore.index_select(0, rows);
+Rows first_rows(Rows rows, int64_t limit) {
+  if (limit > 0 && limit < static_cast<int64_t>(rows.size())) {
+    rows.resize(static_cast<size_t>(limit));
   }
-  for (int64_t i = 0; i < rows.size(0); ++i) {
-    const auto row = static_cast<size_t>(rows[i].item<int64_t>());
-    part.table.images.push_back(split.table.images[row]);
-  }
-  return part;
+  return rows;
 }
 
-// Which training pictures are held out: the first of a seeded order, in row order.
-struct HeldOut {
-  at::Tensor train;
-  at::Tensor held_out;
-};
-
-HeldOut hold_out(int64_t n, const PictureOptions& options) {
-  const auto size = static_cast<int64_t>(std::llround(options.held_out * double(n)));
-  if (size < 1 || size >= n) {
-    throw program::UsageError(fmt::format(
-        "--held-out: expected pictures on both sides, got {} of {}", size, n));
+data::HeldOutRows hold_out(int64_t n, const PictureOptions& options) {
+  try {
+    return data::hold_out(n, options.held_out, options.held_out_seed);
+  } catch (const c10::ValueError& error) {
+    throw program::UsageError(
+        std::string("--held-out: ") + error.what_without_backtrace());
   }
-  const at::Tensor order = at::tensor(trmml::epoch_order(n, options.held_out_seed, 0));
-  return {
-      std::get<0>(order.narrow(0, size, n - size).sort()),
-      std::get<0>(order.narrow(0, 0, size).sort())};
 }
 
 // ---------------------------------------------------------------- pictures
@@ -177,37 +169,48 @@ dataset_of(const data::Split& split, const PictureOptions& options, bool augment
     transform = test_transform(options);
   }
   return std::make_shared<data::ImageDataset>(
-      split, split.table.labels, std::move(transform));
+      split,
+      split.table.labels,
+      std::move(transform),
+      data::ImageDatasetOptions().reading(
+          {.exif_orientation = options.exif_orientation}));
 }
 
-// All that features depend on; of a checkpoint, size and time stand for the content.
+// Names, sizes and times of change, which tell that a picture was replaced without
+// reading it. Where the folder is does not matter.
+std::string files_of(const data::Split& split) {
+  std::string files;
+  for (const std::string& name : split.table.images) {
+    const fs::path path = split.root / name;
+    std::error_code error;  // a picture that is missing is told when it is read
+    const auto size = fs::file_size(path, error);
+    const auto changed = fs::last_write_time(path, error).time_since_epoch().count();
+    files += fmt::format("{}\n{} {}\n", name, size, changed);
+  }
+  return files;
+}
+
+// All that features depend on; `weights`: the fingerprint of the image tower.
 std::string key_of(
     const data::Split& split,
     const clip_program::Clip& clip,
+    const std::string& weights,
     const PictureOptions& options,
     bool augmented) {
-  std::string names;
-  for (const std::string& name : split.table.images) {
-    names += name + '\n';
-  }
-  const fs::path weights = fs::absolute(options.clip);
-  const bool is_folder = fs::is_directory(weights);
   std::string key = fmt::format(
-      "trmml {}\nclip: {}, {} bytes, changed {}\n{}\ndense: {}\nresolution: "
-      "{}\nprecision: {}\n"
-      "split: {}\npictures: {}, digest {:016x}, below {}\n",
+      "trmml {}\nclip: {}\nweights: {}\ndense: {}\nresolution: {}\nprecision: {}\n"
+      "pictures: {}, digest of names, sizes and times {:016x}\n",
       TRMML_VERSION,
-      weights.string(),
-      is_folder ? 0 : fs::file_size(weights),
-      fs::last_write_time(weights).time_since_epoch().count(),
       clip.description,
+      weights,
       options.dense,
       options.resolution,
       options.precision,
-      split.name,
       split.table.images.size(),
-      trmml::derive_seed(0, 0, names),
-      fs::absolute(split.root).string());
+      trmml::derive_seed(0, 0, files_of(split)));
+  if (options.exif_orientation) {
+    key += "exif orientation\n";
+  }
   if (augmented) {
     key += fmt::format(
         "augmentation: {}, seed {}\n", options.augmentation, options.augmentation_seed);
@@ -217,40 +220,45 @@ std::string key_of(
 
 // ---------------------------------------------------------------- features
 
+// The pictures that the tower has seen, where that is shown.
+using Bar = std::optional<trmml::report::Progress>;
+
 class Loading {
  public:
   Loading(
       const PictureOptions& options,
       const WorldCallbacks& callbacks,
       const clip_program::Clip& clip)
-      : options_(options),
-        callbacks_(callbacks),
-        clip_(clip),
-        encoder_(encoder_of(clip, options)) {}
+      : options_(options), callbacks_(callbacks), clip_(clip) {
+    trmml::clip::ClipModel model = clip.model;
+    weights_ = fingerprint(*model);
+    encoder_ = [encode = encoder_of(clip, options),
+                bar = bar_](const at::Tensor& images) {
+      ImageFeatures features = encode(images);
+      if (*bar) {
+        (*bar)->advance(images.size(0));
+      }
+      return features;
+    };
+  }
 
   Part part(const data::Split& split, const std::string& name, bool is_training) const {
     const auto plain = dataset_of(split, options_, false);
-    const auto source = std::make_shared<EncodedPictures>(
-        is_training ? dataset_of(split, options_, true) : plain,
-        plain,
-        encoder_,
-        EncodedPicturesOptions()
-            .workers(options_.workers)
-            .batch_size(options_.encode_batch)
-            .seed(options_.augmentation_seed));
+    const auto source =
+        source_of(is_training ? dataset_of(split, options_, true) : plain, plain);
     Part part;
     part.labels = split.table.labels;
     if (split.ignore.defined() && !is_training) {
       part.labels = part.labels.masked_fill(split.ignore, 0);
     }
-    part.picture = [plain](int64_t i) {
+    const data::ImageOptions reading{.exif_orientation = options_.exif_orientation};
+    part.picture = [plain, reading](int64_t i) {
       constexpr int kShown = 224;
       data::TestTransformOptions shown;
       shown.side = kShown;
       std::mt19937 none(0);
-      data::Image image =
-          data::TestTransform(shown)(data::read_image(plain->path(i)), none);
-      return trmml::report::Picture{image.width, image.height, std::move(image.rgb)};
+      return data::TestTransform(shown)(
+          data::read_image(plain->path(i), reading), none);
     };
     if (options_.features == "cache") {
       part.features = open_cache(split, name, is_training, *source);
@@ -260,14 +268,88 @@ class Loading {
     return part;
   }
 
+  // What the features of all parts would take, by those of a few pictures.
+  void tell_expectations(
+      const data::Split& train,
+      const data::Split& held_out,
+      const data::Split& test,
+      int64_t n_cls) const {
+    const auto plain = dataset_of(train, options_, false);
+    const auto source = source_of(plain, plain);
+    const int64_t n = std::min<int64_t>({4, options_.encode_batch, plain->size()});
+    source->test_views(0, n);  // the first ones pay for starting
+    const auto begin = std::chrono::steady_clock::now();
+    const ImageFeatures sample = source->test_views(0, n);
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+    const double seconds = took.count() / static_cast<double>(n);
+    const auto hours = [seconds](int64_t views) {
+      return seconds * static_cast<double>(views) / 3600;
+    };
+    callbacks_.log(fmt::format(
+        "{} categories, {} regions of width {}",
+        n_cls,
+        sample.regions.size(1),
+        sample.regions.size(2)));
+    if (options_.features != "cache") {
+      const int64_t views = size_of(train) + size_of(held_out);
+      callbacks_.log(fmt::format(
+          "features on the fly: about {:.1f} h an epoch ({:.2f} s a picture)",
+          hours(views),
+          seconds));
+      return;
+    }
+    int64_t views = 0;
+    int64_t missing = 0;
+    for (const data::Split* split : {&train, &held_out, &test}) {
+      const FeatureCachePlan plan =
+          FeatureCache::plan(cache_of(*split, split == &train), size_of(*split));
+      views += plan.pictures * plan.views;
+      missing += plan.missing;
+    }
+    const int64_t bytes =
+        2 * (sample.global.numel() + sample.regions.numel()) / n;  // fp16
+    callbacks_.log(fmt::format(
+        "all features: {:.2f} GB on disk, {} of {} views are there, about {:.1f} h to "
+        "compute the others ({:.2f} s a picture and view)",
+        static_cast<double>(bytes * views) / 1e9,
+        views - missing,
+        views,
+        hours(missing),
+        seconds));
+  }
+
  private:
+  static int64_t size_of(const data::Split& split) {
+    return static_cast<int64_t>(split.table.images.size());
+  }
+
+  std::shared_ptr<EncodedPictures> source_of(
+      const std::shared_ptr<data::ImageDataset>& training,
+      const std::shared_ptr<data::ImageDataset>& plain) const {
+    return std::make_shared<EncodedPictures>(
+        training,
+        plain,
+        encoder_,
+        EncodedPicturesOptions()
+            .workers(options_.workers)
+            .batch_size(options_.encode_batch)
+            .seed(options_.augmentation_seed));
+  }
+
+  FeatureCacheOptions cache_of(const data::Split& split, bool is_training) const {
+    const bool augmented =
+        is_training && options_.views > 0 && options_.augmentation != "none";
+    return FeatureCacheOptions(
+               options_.cache, key_of(split, clip_, weights_, options_, augmented))
+        .views(augmented ? options_.views : 0)
+        .shard_size(128);
+  }
+
   std::shared_ptr<FeatureCache> open_cache(
       const data::Split& split,
       const std::string& name,
       bool is_training,
       EncodedPictures& source) const {
-    const bool augmented =
-        is_training && options_.views > 0 && options_.augmentation != "none";
     FeatureCacheCallbacks hooks;
     hooks.should_stop = callbacks_.should_stop;
     hooks.plan = [&](const FeatureCachePlan& plan) {
@@ -282,54 +364,71 @@ class Loading {
           plan.folder.string(),
           plan.shards_ready,
           plan.shards));
+      if (plan.missing > 0) {
+        bar_->emplace(
+            "features of " + name,
+            plan.missing,
+            stderr,
+            trmml::report::ProgressOptions{.unit = "pictures"});
+      }
     };
-    hooks.progress = [&](int64_t done, int64_t total) {
-      callbacks_.log(fmt::format("features of {}: {} of {} files", name, done, total));
-    };
-    return FeatureCache::open(
-        FeatureCacheOptions(options_.cache, key_of(split, clip_, options_, augmented))
-            .views(augmented ? options_.views : 0)
-            .shard_size(128),
-        source,
-        hooks);
+    const auto cache = program::with_flag<trmml::WriteError>("--cache", [&] {
+      return FeatureCache::open(cache_of(split, is_training), source, hooks);
+    });
+    if (*bar_) {
+      (*bar_)->finish();
+      bar_->reset();
+    }
+    return cache;
   }
 
   const PictureOptions& options_;
   const WorldCallbacks& callbacks_;
   const clip_program::Clip& clip_;
+  std::string weights_;
+  std::shared_ptr<Bar> bar_ = std::make_shared<Bar>();
   trmml::training::ImageEncoder encoder_;
 };
 
-void tell_expectations(
-    const World& world,
-    const std::vector<const data::Split*>& parts,
-    const clip_program::Clip& clip,
-    const PictureOptions& options,
-    const WorldCallbacks& callbacks) {
-  const auto plain = dataset_of(*parts.front(), options, false);
-  EncodedPictures source(plain, plain, encoder_of(clip, options));
-  source.test_views(0, 1);  // the first picture pays for starting
-  const auto begin = std::chrono::steady_clock::now();
-  const ImageFeatures sample = source.test_views(0, 1);
-  const std::chrono::duration<double> seconds =
-      std::chrono::steady_clock::now() - begin;
-  int64_t views = 0;
-  for (size_t i = 0; i < parts.size(); ++i) {
-    const bool is_augmented = i == 0 && options.augmentation != "none";
-    const auto n = static_cast<int64_t>(parts[i]->table.images.size());
-    views += n * (1 + (is_augmented ? options.views : 0));
+// ---------------------------------------------------------------- categories
+
+// The first few names that only `some` has: `"dog", "cat" and 3 more`.
+std::string only_in(
+    const std::vector<std::string>& some,
+    const std::vector<std::string>& others) {
+  constexpr size_t kShown = 3;
+  const std::set<std::string> known(others.begin(), others.end());
+  std::vector<std::string> names;
+  for (const std::string& name : some) {
+    if (known.count(name) == 0) {
+      names.push_back('"' + name + '"');
+    }
   }
-  const int64_t bytes = 2 * (sample.global.numel() + sample.regions.numel());  // fp16
-  callbacks.log(fmt::format(
-      "{} categories, {} regions of width {}",
-      world.frozen_text.size(0),
-      sample.regions.size(1),
-      sample.regions.size(2)));
-  callbacks.log(fmt::format(
-      "all features: {:.2f} GB on disk, about {:.1f} h to compute ({:.2f} s a picture)",
-      static_cast<double>(bytes * views) / 1e9,
-      seconds.count() * static_cast<double>(views) / 3600,
-      seconds.count()));
+  const size_t shown = std::min(names.size(), kShown);
+  const std::string more = names.size() > shown
+                               ? fmt::format(" and {} more", names.size() - shown)
+                               : std::string();
+  names.resize(shown);
+  return fmt::format("{}{}", fmt::join(names, ", "), more);
+}
+
+void check_categories(const data::Split& train, const data::Split& test) {
+  const std::vector<std::string>& expected = train.table.classnames;
+  const std::vector<std::string>& got = test.table.classnames;
+  if (got == expected) {
+    return;
+  }
+  const std::string missing = only_in(expected, got);
+  const std::string added = only_in(got, expected);
+  throw trmml::DataError(fmt::format(
+      "{}: expected the categories of {}, got them {}{}{}{} (name them in one order: "
+      "--category-names, or list them in both files)",
+      test.name,
+      train.name,
+      missing.empty() && added.empty() ? "in another order" : "",
+      missing.empty() ? "" : "without " + missing,
+      missing.empty() || added.empty() ? "" : " and ",
+      added.empty() ? "" : "with " + added));
 }
 
 void log_labels(const data::Split& split, const WorldCallbacks& callbacks) {
@@ -357,13 +456,7 @@ World load_world(
   log_labels(world.all_train, callbacks);
   data::Split test = data_set::read(data, data_set::Part::kTest);
   log_labels(test, callbacks);
-  if (test.table.classnames != world.all_train.table.classnames) {
-    throw trmml::DataError(fmt::format(
-        "{}: expected the categories of {}, got others (name them in one order: "
-        "--category-names, or list them in both files)",
-        test.name,
-        world.all_train.name));
-  }
+  check_categories(world.all_train, test);
   world.test_name = test.name;
 
   clip_program::Clip clip = clip_program::load(clip_options(options));
@@ -373,41 +466,44 @@ World load_world(
   world.clip_description = clip.description;
   const auto& names = world.all_train.names_for_clip;
   world.classnames = trmml::tokenize_classnames(tokenizer, names, "a photo of a");
-  std::vector<std::string> texts;
-  for (const std::string& name : names) {
-    texts.push_back("a photo of a " + name + ".");
-  }
-  world.frozen_text = trmml::functional::l2_normalise(
-                          clip_program::encode_texts(clip, tokenizer, texts, false))
-                          .to(clip.device);
+  world.frozen_text = trmml::frozen_text_features(world.clip->text, tokenizer, names);
 
-  const auto rows_for = [&](const data::Split& split, const at::Tensor& rows) {
-    const at::Tensor first = first_rows(rows, options.limit_pictures);
-    return options.skip_unreadable
-               ? picture_check::readable_rows(
-                     split, first, static_cast<int>(options.workers), callbacks.log)
-               : first;
-  };
-  const HeldOut rows = hold_out(world.all_train.table.labels.size(0), options);
-  world.train_rows = rows_for(world.all_train, rows.train);
-  const data::Split train = rows_of(world.all_train, world.train_rows);
-  const data::Split held_out =
-      rows_of(world.all_train, rows_for(world.all_train, rows.held_out));
-  const at::Tensor all =
-      first_rows(at::arange(test.table.labels.size(0)), options.limit_pictures);
-  const at::Tensor test_rows = rows_for(test, all);
-  if (test_rows.size(0) < all.size(0)) {
+  const auto n = static_cast<int64_t>(world.all_train.table.images.size());
+  const data::HeldOutRows rows = hold_out(n, options);
+  world.train_rows = first_rows(rows.train, options.limit_pictures);
+  if (callbacks.check) {
+    callbacks.check(world);
+  }
+  const auto rows_for =
+      [&](const data::Split& split, const Rows& all, const std::string& part) {
+        const Rows first = first_rows(all, options.limit_pictures);
+        if (!options.skip_unreadable) {
+          return first;
+        }
+        const Rows readable = picture_check::readable_rows(
+            split, first, static_cast<int>(options.workers), callbacks.log);
+        world.unreadable.emplace_back(
+            part, static_cast<int64_t>(first.size() - readable.size()));
+        return readable;
+      };
+  world.train_rows = rows_for(world.all_train, rows.train, "training");
+  const data::Split train = data::select_rows(world.all_train, world.train_rows);
+  const data::Split held_out = data::select_rows(
+      world.all_train, rows_for(world.all_train, rows.held_out, "held-out"));
+  const Rows all = first_rows(all_rows(test), options.limit_pictures);
+  const Rows test_rows = rows_for(test, all, "test");
+  if (test_rows.size() < all.size()) {
     world.test_name += fmt::format(
         ", {} of {} pictures unreadable and left out",
-        all.size(0) - test_rows.size(0),
-        all.size(0));
+        all.size() - test_rows.size(),
+        all.size());
   }
-  test = rows_of(test, test_rows);
+  test = data::select_rows(test, test_rows);
+  const Loading loading(options, callbacks, clip);
   if (dry_run) {
-    tell_expectations(world, {&train, &held_out, &test}, clip, options, callbacks);
+    loading.tell_expectations(train, held_out, test, world.frozen_text.size(0));
     return world;
   }
-  const Loading loading(options, callbacks, clip);
   world.train = loading.part(train, "training pictures", true);
   world.held_out = loading.part(held_out, "held-out pictures", false);
   world.test = loading.part(test, "test pictures", false);

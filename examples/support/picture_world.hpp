@@ -21,6 +21,7 @@ struct PictureOptions {
   std::optional<bool> quick_gelu;
   std::string dense = "dualcoop";
   int64_t resolution = 448;
+  bool exif_orientation = false;  ///< turn pictures upright, as `encode` can
   std::string precision = "fp32";
   std::string device = "cpu";
   int threads = 0;
@@ -48,20 +49,14 @@ void check(
     const PictureOptions& options,
     const std::string& method);
 
-/// What `load_world` tells and asks.
-struct WorldCallbacks {
-  std::function<void(const std::string&)> log;
-  std::function<bool()> should_stop;
-};
-
 /// Reads both parts of the data set and the CLIP, holds some training pictures out, and
 /// opens (or fills) the cache of their features. A picture that cannot be read is a
 /// `trmml::DataError` with its path. With `skip_unreadable` all pictures are read once
 /// before that, bad ones are told and their rows left out: masks stay those of all
 /// training pictures, and `World::test_name` says how many the test lacks.
 ///
-/// With `dry_run` nothing is encoded but one picture, which tells what all of it would
-/// take; then throws nothing and returns a world without features.
+/// With `dry_run` nothing is encoded but a few pictures, which tell what all that is
+/// not in the cache would take; then returns a world without features.
 World load_world(
     const data_set::Options& data,
     const PictureOptions& options,

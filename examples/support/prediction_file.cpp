@@ -1,5 +1,7 @@
 #include "support/prediction_file.hpp"
 
+#include "trmml/data/csv.hpp"
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
@@ -7,9 +9,9 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "support/csv_field.hpp"
-
 namespace program {
+
+using trmml::data::csv_field;
 
 namespace {
 

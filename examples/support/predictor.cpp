@@ -40,6 +40,14 @@ CLI::Option* add_options(CLI::App& app, PredictorOptions& options) {
   return checkpoint;
 }
 
+void add_skip_unreadable(CLI::App& app, PredictorOptions& options) {
+  options.stream.skip_flag = "--skip-unreadable";
+  app.add_flag(
+      options.stream.skip_flag,
+      options.stream.skip_bad,
+      "Leave out pictures that cannot be read instead of stopping");
+}
+
 namespace {
 
 PictureOptions picture_options(
@@ -88,6 +96,11 @@ Predictor::Predictor(const Trained& trained, const PredictorOptions& options)
   text_features_ = trained.text_features.to(device_);
 }
 
+data::Image Predictor::read(const fs::path& file) const {
+  return data::read_image(
+      file, {.exif_orientation = trained_.pictures.exif_orientation});
+}
+
 at::Tensor Predictor::pixels(const data::Image& image) const {
   std::mt19937 none(0);
   const data::Image seen = transform_(image, none);
@@ -114,22 +127,15 @@ at::Tensor Predictor::logits(const trmml::TrmMlOutput& output) const {
 
 PictureList list_pictures(const std::vector<std::string>& arguments) {
   PictureList list;
-  const auto below = [](const fs::path& folder) {
-    std::vector<std::string> paths = data::list_images(folder);
-    if (paths.empty()) {
-      throw trmml::DataError(folder.string() + ": there is no picture below it");
-    }
-    return paths;
-  };
   if (arguments.size() == 1 && fs::is_directory(arguments.front())) {
-    return {arguments.front(), below(arguments.front())};
+    return {arguments.front(), clip_program::list_images(arguments.front())};
   }
   for (const std::string& argument : arguments) {
     if (!fs::is_directory(argument)) {
       list.paths.push_back(argument);
       continue;
     }
-    for (const std::string& path : below(argument)) {
+    for (const std::string& path : clip_program::list_images(argument)) {
       list.paths.push_back((fs::path(argument) / path).string());
     }
   }

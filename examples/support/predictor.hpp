@@ -32,6 +32,9 @@ struct PredictorOptions {
 /// Adds --checkpoint (the caller says whether it is required) and what belongs to it.
 CLI::Option* add_options(CLI::App& app, PredictorOptions& options);
 
+/// Adds --skip-unreadable, for programs that can leave pictures out.
+void add_skip_unreadable(CLI::App& app, PredictorOptions& options);
+
 /// A `Trained` with the image tower of its CLIP. One thread may use it, but for
 /// `pixels`.
 class Predictor {
@@ -39,6 +42,10 @@ class Predictor {
   /// Loads the CLIP. Throws `trmml::CheckpointError` when it is not there, damaged, or
   /// another one than that of the training.
   Predictor(const Trained& trained, const PredictorOptions& options);
+
+  /// A picture, turned upright if those of the training were. For several threads at
+  /// once. Throws `trmml::DataError`.
+  trmml::data::Image read(const std::filesystem::path& file) const;
 
   /// uint8 [3, S, S] as the tower sees it. For several threads at once.
   at::Tensor pixels(const trmml::data::Image& image) const;

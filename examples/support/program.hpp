@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 
 #include <atomic>
-#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -24,7 +23,7 @@
 #  include <malloc.h>
 #endif
 
-// What every program of this folder shares: exit statuses and signals.
+// What every program of this folder shares: exit statuses, signals, what it says.
 
 namespace program {
 
@@ -37,6 +36,12 @@ enum ExitStatus {
   kInterrupted = 5,  // stopped by a signal, state saved
   kOutput = 6,       // a file cannot be written, e.g. the disk is full
 };
+
+/// What `--help` says of them, at the end.
+inline constexpr const char* kExitStatuses =
+    "Exit status: 0 done, 1 a fault of the program, 2 wrong options, 3 data and 4\n"
+    "weights or a state that cannot be read or do not fit, 5 stopped by a signal, 6 a\n"
+    "file that cannot be written.\n";
 
 /// Options that contradict each other; ends with `kUsage`.
 class UsageError : public std::runtime_error {
@@ -54,6 +59,23 @@ class NoEffect : public UsageError {
  private:
   std::string flag_;
 };
+
+/// A line on the standard output, there at once.
+inline void say(const std::string& line) {
+  fmt::print("{}\n", line);
+  std::fflush(stdout);
+}
+
+/// What `body` returns. To the message of an `Error` that it throws, which comes from
+/// the library, it adds the option that is meant there.
+template <typename Error, typename Body>
+auto with_flag(const std::string& flag, Body&& body) {
+  try {
+    return body();
+  } catch (const Error& error) {
+    throw Error(fmt::format("{}; see {}", error.what(), flag));
+  }
+}
 
 inline std::atomic<bool>& stop_flag() {
   static std::atomic<bool> flag{false};
@@ -191,29 +213,25 @@ inline void expect_effect(
   }
 }
 
-/// No option of ours takes NaN or infinity.
-inline void check_finite(const CLI::App& app) {
-  for (const CLI::Option* option : app.get_options()) {
-    if (option->get_type_name().rfind("FLOAT", 0) != 0) {
-      continue;
-    }
-    for (const std::string& text : option->results()) {
-      if (!std::isfinite(std::strtod(text.c_str(), nullptr))) {
-        throw CLI::ValidationError(
-            option->get_name(), "expected a finite number, got " + text);
-      }
-    }
-  }
-}
+/// Refuses a file to be written whose name ends with none of `endings` (".csv");
+/// nothing is no file.
+void check_ending(
+    const std::string& flag,
+    const std::filesystem::path& path,
+    const std::vector<std::string>& endings);
 
-/// Parses the command line; `--help` and mistakes end the program with 0 and 2.
-inline void parse(CLI::App& app, int argc, char** argv) {
-  try {
-    app.parse(argc, argv);
-    check_finite(app);
-  } catch (const CLI::ParseError& error) {
-    std::exit(app.exit(error) == 0 ? kDone : kUsage);
-  }
-}
+/// The same, and also where no file can be made, as a `trmml::WriteError`: for files
+/// that are written after a long time.
+void check_output(
+    const std::string& flag,
+    const std::filesystem::path& path,
+    const std::vector<std::string>& endings);
+
+/// No option of ours takes NaN or infinity.
+void check_finite(const CLI::App& app);
+
+/// Parses the command line; `--help`, `--version` and mistakes end the program with 0
+/// and 2.
+void parse(CLI::App& app, int argc, char** argv);
 
 }  // namespace program

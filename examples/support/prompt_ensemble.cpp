@@ -1,14 +1,47 @@
 #include "support/prompt_ensemble.hpp"
 
+#include "trmml/core/error.hpp"
+#include "trmml/data/lines.hpp"
 #include "trmml/functional/similarity.hpp"
 
 #include <ATen/ATen.h>
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <map>
 
 namespace clip_program {
 
 using trmml::functional::l2_normalise;
+
+std::vector<std::string> read_categories(const std::string& file) {
+  constexpr const char* kBlanks = " \t\r\v\f";
+  std::vector<std::string> names;
+  std::map<std::string, size_t> seen;  // and the line
+  size_t number = 0;
+  for (const std::string& line : trmml::data::read_lines(file)) {
+    ++number;
+    const size_t begin = line.find_first_not_of(kBlanks);
+    if (begin == std::string::npos) {
+      continue;
+    }
+    names.push_back(line.substr(begin, line.find_last_not_of(kBlanks) - begin + 1));
+    const auto [found, is_new] = seen.emplace(names.back(), number);
+    if (!is_new) {
+      throw trmml::DataError(fmt::format(
+          "{}, line {}: \"{}\" stands in line {} already",
+          file,
+          number,
+          names.back(),
+          found->second));
+    }
+  }
+  if (names.empty()) {
+    throw trmml::DataError(file + ": expected a category or more, got blank lines");
+  }
+  return names;
+}
 
 std::string fill_template(std::string text, const std::string& name) {
   for (size_t at = 0; (at = text.find("{}", at)) != std::string::npos;) {

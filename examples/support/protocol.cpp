@@ -1,5 +1,6 @@
 #include "support/protocol.hpp"
 
+#include "trmml/core/error.hpp"
 #include "trmml/data/label_code.hpp"
 #include "trmml/data/mask_files.hpp"
 
@@ -54,13 +55,22 @@ std::optional<double> Protocol::known_label_proportion() const {
   return options.known_label_proportion;
 }
 
+std::optional<uint32_t> Protocol::seed_of_mask(uint64_t seed) const {
+  if (!mask.empty() || options.protocol == Kind::kAllLabels ||
+      options.protocol == Kind::kSalientPositive) {
+    return std::nullopt;
+  }
+  return mask_seed.value_or(data::seed_of(options) + static_cast<uint32_t>(seed));
+}
+
 at::Tensor Protocol::hide(const data::Split& split, uint64_t seed) const {
   if (!mask.empty()) {
-    return data::read_mask(mask, data::parse_label_code(mask_code), split.table);
+    return program::with_flag<trmml::DataError>("--mask", [&] {
+      return data::read_mask(mask, data::parse_label_code(mask_code), split.table);
+    });
   }
   data::ProtocolOptions seeded = options;
-  seeded.seed =
-      mask_seed.value_or(data::seed_of(options) + static_cast<uint32_t>(seed));
+  seeded.seed = seed_of_mask(seed).value_or(data::seed_of(options));
   return data::hide_labels(split, seeded);
 }
 
@@ -124,6 +134,8 @@ void add_protocol(CLI::App& app, Protocol& protocol, bool all) {
         "--mask", protocol.mask, "File of the known labels (docs/protocols.md)");
     auto* code = add_text(
         "--mask-code", protocol.mask_code, "Who wrote it: hcp, dualcoop, cole, splc");
+    code->check(CLI::IsMember(
+        {"hcp", "dualcoop", "csl", "clsl", "cole", "cole-complete", "splc", "scpnet"}));
     mask->needs(code);
     code->needs(mask);
     choices.push_back(mask);
@@ -131,7 +143,8 @@ void add_protocol(CLI::App& app, Protocol& protocol, bool all) {
            "--mask-seed",
            [&protocol](const uint32_t& seed) { protocol.mask_seed = seed; },
            "Of the mask (the protocol's + --seed)")
-        ->excludes(mask);
+        ->excludes(mask)
+        ->check(program::at_least(0));
   }
   for (CLI::Option* one : choices) {
     for (CLI::Option* other : choices) {

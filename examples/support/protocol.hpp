@@ -32,6 +32,10 @@ struct Protocol {
   /// In a report: the proportion where that says all, else empty.
   std::optional<double> known_label_proportion() const;
 
+  /// The seed of the mask in a run of seed `seed`; none of a file, and where nothing is
+  /// drawn.
+  std::optional<uint32_t> seed_of_mask(uint64_t seed) const;
+
   /// Labels [N, C] that stay known in a run of seed `seed`, which shifts the seed of
   /// the published protocol unless `mask_seed` is given.
   at::Tensor hide(const trmml::data::Split& split, uint64_t seed) const;

@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "support/config_file.hpp"
 #include "support/program.hpp"
 
 namespace experiment {
@@ -169,7 +170,7 @@ void parse_reproduce(ReproduceOptions& options, int argc, char** argv) {
   CLI::App app{fmt::format("Runs a table of {}.", request.data_set), name};
   TrainOptions run(*request.program);
   const Words names = add_run_options(app, run, request.kind);
-  app.set_config("--config", "", "Options from a TOML file");
+  program::add_config(app, "Options from a TOML file");
   add_table_options(app, options);
   program::parse(app, argc - 1, argv + 1);
   for (const std::string& flag : names) {

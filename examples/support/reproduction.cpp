@@ -1,14 +1,17 @@
 #include "support/reproduction.hpp"
 
 #include "trmml/core/error.hpp"
+#include "trmml/method/ablation.hpp"
 #include "trmml/report/progress.hpp"
+
+#include <c10/util/Exception.h>
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <map>
-#include <optional>
+#include <set>
+#include <utility>
 
 #include "support/program.hpp"
 #include "support/run_folder_state.hpp"
@@ -17,17 +20,59 @@
 namespace experiment {
 namespace {
 
-void say(const std::string& line) {
-  fmt::print("{}\n", line);
-  std::fflush(stdout);
-}
-
 std::vector<RunState> states_of(const TablePlan& plan) {
   std::vector<RunState> states;
   for (const PlannedRun& run : plan.runs) {
     states.push_back(state_of(run.folder, run.config));
   }
   return states;
+}
+
+// The worlds of the runs that are not done, each once.
+std::vector<TrainCall*> missing_worlds(
+    const TablePlan& plan,
+    const std::vector<RunState>& states) {
+  std::vector<TrainCall*> worlds;
+  for (size_t i = 0; i < plan.runs.size(); ++i) {
+    TrainCall* world = plan.runs[i].world.get();
+    if (states[i] != RunState::kDone &&
+        std::find(worlds.begin(), worlds.end(), world) == worlds.end()) {
+      worlds.push_back(world);
+    }
+  }
+  return worlds;
+}
+
+// Checks all runs of one world that are not done, a seed of each cell.
+void check_runs(
+    const TablePlan& plan,
+    const std::vector<RunState>& states,
+    const TrainCall* call,
+    const World& world) {
+  std::set<std::pair<std::string, std::string>> cells;
+  for (size_t i = 0; i < plan.runs.size(); ++i) {
+    const PlannedRun& run = plan.runs[i];
+    if (run.world.get() != call || states[i] == RunState::kDone ||
+        !cells.emplace(run.row, run.column).second) {
+      continue;
+    }
+    const auto label = [&](const char* what) { return plan.label(run) + ": " + what; };
+    try {
+      check_run(world, run.options);
+    } catch (const program::UsageError& error) {
+      throw program::UsageError(label(error.what()));
+    } catch (const trmml::DataError& error) {
+      throw trmml::DataError(label(error.what()));
+    } catch (const c10::ValueError& error) {
+      throw program::UsageError(label(error.what_without_backtrace()));
+    }
+  }
+}
+
+bool is_trained(const PlannedRun& run) {
+  using Kind = trmml::MethodSwitches::Kind;
+  const Kind kind = trmml::method_switches(run.options.method).kind;
+  return kind != Kind::kZeroShot && kind != Kind::kLinear;
 }
 
 int64_t count(const std::vector<RunState>& states, RunState state) {
@@ -71,13 +116,13 @@ class Finished {
     return cell;
   }
 
-  // Of a run of the row, or of any row; 0: nothing is done.
-  double mean_seconds(const std::optional<std::string>& row) const {
+  // Of a run of these rows; 0: none of them is done.
+  double mean_seconds(const std::set<std::string>& rows) const {
     std::vector<double> seconds;
     for (const auto& [name, columns] : runs_) {
       for (const auto& [column, seeds] : columns) {
         for (const auto& [seed, run] : seeds) {
-          if (!row || name == *row) {
+          if (rows.count(name) > 0) {
             seconds.push_back(run.seconds);
           }
         }
@@ -161,17 +206,32 @@ std::string estimate(
     const TablePlan& plan,
     const std::vector<RunState>& states,
     const Finished& finished) {
-  double seconds = 0.0;
-  for (size_t i = 0; i < plan.runs.size(); ++i) {
-    if (states[i] != RunState::kDone) {
-      const double of_row = finished.mean_seconds(plan.runs[i].row);
-      seconds += of_row > 0 ? of_row : finished.mean_seconds(std::nullopt);
+  std::set<std::string> trained;  // rows; others take next to no time
+  for (const PlannedRun& run : plan.runs) {
+    if (is_trained(run)) {
+      trained.insert(run.row);
     }
   }
-  return seconds > 0 ? fmt::format(
-                           "about {} for the rest, by the finished runs",
-                           trmml::report::format_duration(seconds))
-                     : "no finished run says how long one takes";
+  double seconds = 0.0;
+  for (size_t i = 0; i < plan.runs.size(); ++i) {
+    const PlannedRun& run = plan.runs[i];
+    if (states[i] == RunState::kDone) {
+      continue;
+    }
+    double each = finished.mean_seconds({run.row});
+    if (each == 0.0 && is_trained(run)) {
+      each = finished.mean_seconds(trained);
+      if (each == 0.0) {
+        return "time for the rest: unknown (no finished run of a method that is "
+               "trained "
+               "says how long one takes)";
+      }
+    }
+    seconds += each;
+  }
+  return fmt::format(
+      "about {} for the rest, by the finished runs",
+      trmml::report::format_duration(seconds));
 }
 
 // Trains one run of the table where it left off.
@@ -211,7 +271,7 @@ ResultTable results(const Reproduction& reproduction) {
     table.columns.emplace_back("average");
   }
   for (const std::string& name : plan.rows) {
-    ResultRow row{name, {}, finished.mean_seconds(name)};
+    ResultRow row{name, {}, finished.mean_seconds({name})};
     for (const std::string& column : plan.columns) {
       row.cells.push_back(finished.cell(name, column));
     }
@@ -228,32 +288,32 @@ ResultTable results(const Reproduction& reproduction) {
 void tell_plan(const Reproduction& reproduction) {
   const TablePlan& plan = reproduction.plan;
   const std::vector<RunState> states = states_of(plan);
-  std::vector<TrainCall*> worlds;
+  const std::vector<TrainCall*> worlds = missing_worlds(plan, states);
   for (size_t i = 0; i < plan.runs.size(); ++i) {
     const PlannedRun& run = plan.runs[i];
     const char* state = states[i] == RunState::kDone       ? "done"
                         : states[i] == RunState::kToResume ? "to resume"
                                                            : "to run";
-    say(fmt::format("{:<9}  {}  {}", state, plan.label(run), run.folder.string()));
-    if (states[i] != RunState::kDone &&
-        std::find(worlds.begin(), worlds.end(), run.world.get()) == worlds.end()) {
-      worlds.push_back(run.world.get());
-    }
+    program::say(
+        fmt::format("{:<9}  {}  {}", state, plan.label(run), run.folder.string()));
   }
-  say(fmt::format(
+  program::say(fmt::format(
       "{} runs: {} done, {} to resume, {} to run",
       plan.runs.size(),
       count(states, RunState::kDone),
       count(states, RunState::kToResume),
       count(states, RunState::kToRun)));
   WorldCallbacks callbacks;
-  callbacks.log = say;
+  callbacks.log = program::say;
   callbacks.should_stop = [] { return false; };
   if (!worlds.empty()) {
-    say(estimate(plan, states, Finished(plan)));
+    program::say(estimate(plan, states, Finished(plan)));
   }
-  for (TrainCall* world : worlds) {
-    load_world(world->options, callbacks, /*dry_run=*/true);
+  for (TrainCall* call : worlds) {
+    callbacks.check = [&, call](const World& world) {
+      check_runs(plan, states, call, world);
+    };
+    load_world(call->options, callbacks, /*dry_run=*/true);
   }
 }
 
@@ -266,8 +326,19 @@ void reproduce(
   const program::FolderLock lock(out / plan.name);
   const std::vector<RunState> states = states_of(plan);  // all, before anything is run
   WorldCallbacks loading;
-  loading.log = say;
+  loading.log = program::say;
   loading.should_stop = should_stop;
+  const auto load = [&](TrainCall& call, bool dry_run) {
+    loading.check = [&](const World& loaded) {
+      check_runs(plan, states, &call, loaded);
+    };
+    return load_world(call.options, loading, dry_run);
+  };
+  // A CLIP that does not do is told now, not after the runs with the ones before it.
+  const std::vector<TrainCall*> worlds = missing_worlds(plan, states);
+  for (size_t i = 1; i < worlds.size(); ++i) {
+    load(*worlds[i], /*dry_run=*/true);
+  }
   World world;
   const TrainCall* loaded = nullptr;
   int64_t done = count(states, RunState::kDone);
@@ -290,10 +361,11 @@ void reproduce(
     try {
       if (loaded != run.world.get()) {
         world = {};  // two do not have to fit into memory
-        world = load_world(run.world->options, loading, /*dry_run=*/false);
+        world = load(*run.world, /*dry_run=*/false);
         loaded = run.world.get();
       }
-      say(fmt::format("\nrun {} of {}: {}", i + 1, plan.runs.size(), plan.label(run)));
+      program::say(
+          fmt::format("\nrun {} of {}: {}", i + 1, plan.runs.size(), plan.label(run)));
       do_run(run, states[i], world, should_stop);
     } catch (const trmml::Interrupted&) {
       throw stopped("in " + plan.label(run));

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "trmml/method/ablation.hpp"
+#include "trmml/method/trm_ml.hpp"
 #include "trmml/method/trm_ml_loss.hpp"
 #include "trmml/modules/prompt_learner.hpp"
 #include "trmml/modules/pseudo_labeler.hpp"
@@ -19,7 +21,7 @@
 namespace experiment {
 
 /// What is taken where an option is not given. The values here are starting points for
-/// real data (docs/method.md, section 3); FashionScenes has its own.
+/// real data (docs/training.md, "What happens"); FashionScenes has its own.
 struct Defaults {
   int64_t epochs = 30;
   int64_t batch_size = 64;
@@ -77,6 +79,7 @@ struct RunOptions {
   std::optional<double> absent_weight;
   std::optional<double> pseudo_weight;
   double prototype_momentum = 0.9;
+  trmml::PrototypeLevel prototype_level = trmml::PrototypeLevel::kQuery;
 
   std::optional<trmml::PseudoLabelPolicy> policy;
   std::optional<double> positive_share;
@@ -88,6 +91,9 @@ struct RunOptions {
 /// What an unknown label counts as: what is chosen, but single positives know no
 /// absence, so they are assumed.
 trmml::UnknownLabels unknown_labels(const RunOptions& options);
+
+/// The switches of the method. Throws `program::UsageError` when it is unknown.
+trmml::MethodSwitches switches_of(const RunOptions& options);
 
 /// Everything of one run; `all_protocols` as in `add_protocol`.
 void add_options(CLI::App& app, RunOptions& options, bool all_protocols);

@@ -2,12 +2,11 @@
 
 #include "trmml/core/error.hpp"
 #include "trmml/data/label_table.hpp"
-#include "trmml/report/heatmap.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
 
 #include "support/program.hpp"
@@ -27,6 +26,16 @@ std::string safe(const std::string& text) {
   return name;
 }
 
+// " (they are cat, dog, ...)"
+std::string listed(const std::vector<std::string>& names) {
+  constexpr size_t kShown = 100;
+  const auto end = names.begin() + std::min(names.size(), kShown);
+  return fmt::format(
+      " (they are {}{})",
+      fmt::join(names.begin(), end, ", "),
+      names.size() > kShown ? ", ..." : "");
+}
+
 }  // namespace
 
 std::vector<int64_t> category_indices(
@@ -39,7 +48,10 @@ std::vector<int64_t> category_indices(
     try {
       indices.push_back(table.index_of(name));
     } catch (const trmml::DataError& error) {
-      throw program::UsageError(std::string("--categories: ") + error.what());
+      const bool has_hint =
+          std::string(error.what()).find("did you mean") != std::string::npos;
+      throw program::UsageError(fmt::format(
+          "--categories: {}{}", error.what(), has_hint ? "" : listed(names)));
     }
   }
   return indices;
@@ -53,30 +65,6 @@ std::vector<int64_t> most_probable(const at::Tensor& probabilities, int64_t coun
     indices.push_back(order[k].item<int64_t>());
   }
   return indices;
-}
-
-trmml::data::Image shrink(const trmml::data::Image& image, int side) {
-  const int longer = std::max(image.width, image.height);
-  if (longer <= side) {
-    return image;
-  }
-  const auto scaled = [&](int pixels) {
-    return std::max(1, static_cast<int>(std::lround(double(pixels) * side / longer)));
-  };
-  return trmml::data::resize(image, scaled(image.width), scaled(image.height));
-}
-
-trmml::report::Picture saliency_map(
-    const trmml::data::Image& image,
-    const at::Tensor& saliency) {
-  const at::Tensor map = saliency.to(at::kCPU, at::kFloat).contiguous();
-  const auto cells =
-      static_cast<int>(std::lround(std::sqrt(static_cast<double>(map.numel()))));
-  return trmml::report::heatmap(
-      {image.width, image.height, image.rgb},
-      {map.data_ptr<float>(), static_cast<size_t>(map.numel())},
-      cells,
-      cells);
 }
 
 std::string map_name(

@@ -1,15 +1,12 @@
 #pragma once
 
-#include "trmml/data/image.hpp"
-#include "trmml/report/picture.hpp"
-
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
-// The pieces of visualize_regions.
+// Which maps visualize_regions paints, and what it calls them.
 
 namespace experiment {
 
@@ -21,15 +18,6 @@ std::vector<int64_t> category_indices(
 
 /// The `count` categories (or all) of the highest probability [C], the highest first.
 std::vector<int64_t> most_probable(const at::Tensor& probabilities, int64_t count);
-
-/// The picture with its longer side at most `side`, its shape kept.
-trmml::data::Image shrink(const trmml::data::Image& image, int side);
-
-/// Saliency [R] of a square map of cells, painted over all of the picture (which the
-/// tower sees squashed, not cropped).
-trmml::report::Picture saliency_map(
-    const trmml::data::Image& image,
-    const at::Tensor& saliency);
 
 /// "00003-street-017-traffic_light.png": letters (of ASCII), digits, '-' and '_' of
 /// the names, 60 at most; the two numbers make it unique.

@@ -1,15 +1,12 @@
 #include "support/scenes_world.hpp"
 
-#include "trmml/clip/freeze.hpp"
+#include "trmml/clip/checkpoint.hpp"
 #include "trmml/clip/preprocess.hpp"
 #include "trmml/clip/tokenizer.hpp"
 #include "trmml/core/error.hpp"
 #include "trmml/data/scenes.hpp"
 #include "trmml/functional/similarity.hpp"
-#include "trmml/io/module_weights.hpp"
-#include "trmml/io/safetensors.hpp"
 
-#include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <c10/core/GradMode.h>
 
@@ -18,13 +15,15 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
+#include <numeric>
+
+#include "support/program.hpp"
 
 namespace scenes {
 namespace {
 
 using trmml::clip::ImageFeatures;
 using trmml::data::FashionMnist;
-using trmml::functional::l2_normalise;
 
 // ---------------------------------------------------------------- the world
 
@@ -80,24 +79,6 @@ experiment::Part load_part(
   return part;
 }
 
-trmml::clip::ClipModelOptions options_of(
-    const trmml::io::SafetensorsFile& file,
-    const std::string& path) {
-  try {
-    return trmml::clip::ClipModelOptions::from_metadata(file.metadata);
-  } catch (const trmml::CheckpointError& error) {
-    throw trmml::CheckpointError(path + ": " + error.what());
-  }
-}
-
-trmml::clip::ClipModel load_clip(const std::string& path) {
-  const trmml::io::SafetensorsFile file = trmml::io::read_safetensors(path);
-  trmml::clip::ClipModel clip(options_of(file, path));
-  trmml::io::load_module(*clip, file.tensors, path);
-  trmml::clip::freeze(*clip);
-  return clip;
-}
-
 }  // namespace
 
 experiment::Defaults defaults() {
@@ -137,68 +118,67 @@ Paths default_paths() {
 
 experiment::World load_world(
     const WorldOptions& options,
-    const std::function<void(const std::string&)>& log,
-    const std::function<bool()>& should_stop,
+    const experiment::WorldCallbacks& callbacks,
     bool dry_run) {
   const c10::NoGradGuard no_grad;
   const Paths& paths = options.paths;
   experiment::World world;
-  world.clip = load_clip(paths.clip);
+  world.clip = trmml::clip::load_clip(paths.clip).model;
   const auto tokenizer = trmml::clip::Tokenizer::from_merges(paths.merges);
   const auto& names = trmml::data::scene_classnames();
   world.classnames = trmml::tokenize_classnames(tokenizer, names, "a photo of a");
-  std::vector<std::string> texts;
-  for (const auto& name : names) {
-    texts.push_back("a photo of a " + name + ".");
-  }
-  const int64_t length = world.clip->text->options.context_length();
-  world.frozen_text =
-      l2_normalise(world.clip->encode_text(tokenizer.tokenize(texts, length)));
+  world.frozen_text = trmml::frozen_text_features(world.clip->text, tokenizer, names);
   const auto limited = [&options](int64_t all) {
     return options.limit_scenes > 0 ? std::min(options.limit_scenes, all) : all;
   };
-  const auto load_photos = [&paths] {
+  const auto photos = program::with_flag<trmml::DataError>("--fashion-mnist", [&paths] {
     return std::make_shared<const FashionMnist>(
         FashionMnist::load(paths.fashion_mnist));
-  };
-  if (dry_run) {
-    load_photos();
-    log(fmt::format(
-        "FashionScenes: {} training, {} held-out and {} test scenes, {} categories",
-        grouped(limited(kTrainScenes)),
-        grouped(limited(kHeldOutScenes)),
-        grouped(limited(kTestScenes)),
-        names.size()));
-    return world;
-  }
-  log(fmt::format(
-      "composing {} scenes of photographs and encoding them",
-      grouped(limited(kTrainScenes) + limited(kHeldOutScenes) + limited(kTestScenes))));
+  });
   const auto start = std::chrono::steady_clock::now();
-  const auto photos = load_photos();
+  callbacks.log(
+      dry_run ? fmt::format(
+                    "FashionScenes: {} training, {} held-out and {} test scenes, {} "
+                    "categories",
+                    grouped(limited(kTrainScenes)),
+                    grouped(limited(kHeldOutScenes)),
+                    grouped(limited(kTestScenes)),
+                    names.size())
+              : fmt::format(
+                    "composing {} scenes of photographs and encoding them",
+                    grouped(
+                        limited(kTrainScenes) + limited(kHeldOutScenes) +
+                        limited(kTestScenes))));
   using Pool = FashionMnist::Pool;
   const auto scenes = [&](Pool pool, int64_t first, int64_t count) {
     return trmml::data::make_scenes(photos, pool, first, limited(count));
   };
-  const auto load = [&](const trmml::data::SceneSet& set) {
-    return load_part(world, options, set, should_stop);
-  };
   const trmml::data::SceneSet train = scenes(Pool::kTrain, 0, kTrainScenes);
-  world.train = load(train);
-  world.held_out = load(scenes(Pool::kTrain, kTrainScenes, kHeldOutScenes));
-  world.test = load(scenes(Pool::kTest, 0, kTestScenes));
   world.dataset = "FashionScenes";
-  world.test_name = fmt::format("test: {} scenes", grouped(world.test.labels.size(0)));
   world.all_train.name = "FashionScenes train";
   world.all_train.table = train.table(Pool::kTrain, 0);
   world.all_train.names_for_clip = names;
-  world.train_rows = at::arange(train.labels.size(0));
+  world.train_rows.resize(world.all_train.table.images.size());
+  std::iota(world.train_rows.begin(), world.train_rows.end(), 0);
   world.salient = [items = train.items](uint32_t seed) {
     return trmml::data::salient_categories(items, seed);
   };
+  if (callbacks.check) {
+    callbacks.check(world);
+  }
+  if (dry_run) {
+    return world;
+  }
+  const auto load = [&](const trmml::data::SceneSet& set) {
+    return load_part(world, options, set, callbacks.should_stop);
+  };
+  world.train = load(train);
+  world.held_out = load(scenes(Pool::kTrain, kTrainScenes, kHeldOutScenes));
+  world.test = load(scenes(Pool::kTest, 0, kTestScenes));
+  world.test_name = fmt::format("test: {} scenes", grouped(world.test.labels.size(0)));
   const std::chrono::duration<double> seconds =
       std::chrono::steady_clock::now() - start;
-  log(fmt::format("encoded in {:.1f} s", seconds.count()));
+  callbacks.log(fmt::format("encoded in {:.1f} s", seconds.count()));
   return world;
 }
 

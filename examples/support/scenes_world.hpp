@@ -5,7 +5,6 @@
 #include <CLI/CLI.hpp>
 
 #include <cstdint>
-#include <functional>
 #include <string>
 
 #include "support/run_options.hpp"
@@ -41,14 +40,13 @@ struct WorldOptions {
   int64_t limit_scenes = 0;  ///< the first ones of each split only; 0: all
 };
 
-/// Paints the scenes and encodes them with the small CLIP; `log` is told what happens.
-/// Training scenes 0..1999 and held-out 2000..2999 of the training pool, test 0..1999.
-/// Throws `trmml::Interrupted` soon after `should_stop` says so. With `dry_run` reads
-/// all files and returns a world without scenes.
+/// Paints the scenes and encodes them with the small CLIP. Training scenes 0..1999 and
+/// held-out 2000..2999 of the training pool, test 0..1999. Throws `trmml::Interrupted`
+/// soon after `should_stop` says so. With `dry_run` reads all files, paints the
+/// training scenes, and returns a world without features.
 experiment::World load_world(
     const WorldOptions& options,
-    const std::function<void(const std::string&)>& log,
-    const std::function<bool()>& should_stop,
+    const experiment::WorldCallbacks& callbacks,
     bool dry_run = false);
 
 }  // namespace scenes

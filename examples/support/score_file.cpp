@@ -9,8 +9,6 @@
 
 #include <cstdio>
 
-#include "support/csv_field.hpp"
-
 namespace program {
 
 ScoreFile::ScoreFile(

@@ -11,6 +11,7 @@
 #include <stdexcept>
 
 #include "support/ablation_table.hpp"
+#include "support/config_file.hpp"
 #include "support/data_set.hpp"
 #include "support/program.hpp"
 
@@ -60,6 +61,7 @@ class Given {
     for (;;) {
       auto call = std::make_shared<TrainCall>(*request_.program, joined(given, own));
       try {
+        set_defaults(call->app, call->options);
         experiment::check(call->app, call->options);
         useful_.insert(given.begin(), given.end());
         return call;
@@ -102,8 +104,14 @@ Setting proportion_setting(double proportion) {
 std::vector<Setting> columns_of(const TableRequest& request) {
   std::vector<Setting> columns;
   if (request.kind == TableKind::kKnownLabelProportions) {
+    std::set<std::string> labels;
     for (const double proportion : request.proportions) {
       columns.push_back(proportion_setting(proportion));
+      if (!labels.insert(columns.back().label).second) {
+        throw program::UsageError(fmt::format(
+            "--proportions: expected different ones, got {} twice",
+            columns.back().label));
+      }
     }
     return columns;
   }
@@ -252,7 +260,7 @@ PlannedRun make_run(
       seed,
       folder,
       options,
-      config_of(call->app),
+      program::config_text(call->app),
       nullptr,
       is_control(options.method) ? folder_of(kBaseOfControl) : fs::path()};
 }

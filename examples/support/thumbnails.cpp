@@ -2,17 +2,17 @@
 
 #include "trmml/core/error.hpp"
 #include "trmml/data/image.hpp"
+#include "trmml/data/ordered_stream.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 #include <utility>
 
-#include "support/ordered_stream.hpp"
 #include "support/program.hpp"
+#include "support/shown_picture.hpp"
 
 namespace thumbnails {
 
@@ -48,16 +48,6 @@ std::vector<std::vector<size_t>> choose(const data::Split& split, int64_t count)
   return rows;
 }
 
-Picture reduced(const data::Image& image) {
-  const double scale =
-      std::min(1.0, double(kSide) / std::max(image.width, image.height));
-  const auto scaled = [scale](int side) {
-    return std::max(1, static_cast<int>(std::lround(scale * side)));
-  };
-  data::Image small = data::resize(image, scaled(image.width), scaled(image.height));
-  return {small.width, small.height, std::move(small.rgb)};
-}
-
 std::string caption_of(const data::Split& split, size_t row) {
   const at::Tensor labels = split.table.labels[static_cast<int64_t>(row)].contiguous();
   std::vector<std::string> names;
@@ -90,10 +80,11 @@ Galleries make(const data::Split& split, int64_t per_category, int workers) {
     rows.push_back(row);
   }
   Galleries galleries;
-  program::OrderedStream<Picture> stream(
+  data::OrderedStream<Picture> stream(
       0, static_cast<int64_t>(rows.size()), workers, 4 * workers, [&](int64_t i) {
         const size_t row = rows[static_cast<size_t>(i)];
-        return reduced(data::read_image(split.root / split.table.images[row]));
+        return experiment::shrink(
+            data::read_image(split.root / split.table.images[row]), kSide);
       });
   for (const size_t row : rows) {
     try {

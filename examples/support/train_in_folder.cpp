@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <cstdio>
 #include <optional>
 #include <sstream>
 #include <utility>
@@ -22,11 +21,6 @@
 
 namespace experiment {
 namespace {
-
-void say(const std::string& line) {
-  fmt::print("{}\n", line);
-  std::fflush(stdout);
-}
 
 // What best.safetensors keeps: what the run was, not where it was or how it was
 // started.
@@ -42,16 +36,19 @@ std::string without_place(const std::string& config) {
 }
 
 std::string summary(const RunResult& result, const RunOptions& options) {
+  const auto percent = [](double mAP) {
+    return std::isnan(mAP) ? std::string("-") : fmt::format("{:.2f}", 100 * mAP);
+  };
   const double best_on_test = result.report.mAP_best_on_test;
   return fmt::format(
-      "{}, {}: held-out mAP {:.2f}, test mAP {:.2f} (%){}",
+      "{}, {}: held-out mAP {}, test mAP {} (%){}",
       options.method,
       options.protocol.description(),
-      100 * result.held_out_mAP,
-      100 * result.report.mAP,
+      percent(result.report.held_out_mAP),
+      percent(result.report.mAP),
       std::isnan(best_on_test)
           ? ""
-          : fmt::format(", best epoch chosen on test {:.2f}", 100 * best_on_test));
+          : fmt::format(", best epoch chosen on test {}", percent(best_on_test)));
 }
 
 // "loss 0.512 (classification 0.40+0.38, contrastive 1.21+1.30)": the terms of a kind
@@ -76,6 +73,12 @@ std::string loss_note(const trmml::training::NamedLosses& losses) {
 }  // namespace
 
 program::FolderLock begin(const RunFolder& folder) {
+  if (std::filesystem::exists(folder.path / "report.json") &&
+      !std::filesystem::exists(folder.path / "last.safetensors")) {
+    throw program::UsageError(fmt::format(
+        "--out: {} holds a finished run (name another folder, or remove this one)",
+        folder.path.string()));
+  }
   program::check_resume(folder.path / "last.safetensors", folder.resume);
   program::make_folder(folder.path);
   program::FolderLock lock(folder.path);
@@ -99,7 +102,7 @@ RunResult train_in_folder(
   // On a terminal a line goes above the bar, not into it.
   const bool has_bar = isatty(STDOUT_FILENO) != 0 && isatty(STDERR_FILENO) != 0;
   callbacks.log = [&](const std::string& line) {
-    progress&& has_bar ? progress->message(line) : say(line);
+    progress&& has_bar ? progress->message(line) : program::say(line);
   };
   callbacks.should_stop = should_stop;
   callbacks.epoch_end = [&log](const auto&... epoch) { log.epoch(epoch...); };
@@ -113,7 +116,8 @@ RunResult train_in_folder(
     }
     progress->update(report.step, loss_note(report.losses));
   };
-  RunResult result = run(world, options, callbacks);
+  RunResult result = program::with_flag<trmml::Interrupted>(
+      "--resume", [&] { return run(world, options, callbacks); });
   if (progress) {
     progress->finish();
   }
@@ -130,7 +134,7 @@ RunResult train_in_folder(
   }
   page.write(folder.path / "report.html");
   trmml::report::write_json(folder.path / "report.json", result.report);
-  say(fmt::format(
+  program::say(fmt::format(
       "{}; wrote {}",
       summary(result, options),
       (folder.path / "report.json").string()));

@@ -22,9 +22,9 @@ struct RunFolder {
 };
 
 /// Makes the folder, locks it for as long as the result lives, and writes config.toml,
-/// before anything that takes long. Throws `program::UsageError` for a state that would
-/// be overwritten, or is to be resumed and is not there or was made with other options,
-/// and for a folder that another program writes into.
+/// before anything that takes long. Throws `program::UsageError` for a state or a
+/// report that would be overwritten, or is to be resumed and is not there or was made
+/// with other options, and for a folder that another program writes into.
 [[nodiscard]] program::FolderLock begin(const RunFolder& folder);
 
 /// Trains, shows how far it is, and leaves all that a finished run has: report.json

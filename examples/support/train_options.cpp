@@ -2,10 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <sstream>
 #include <stdexcept>
 
+#include "support/method_settings.hpp"
 #include "support/program.hpp"
 #include "support/scenes_world.hpp"
 
@@ -87,6 +86,13 @@ void add_options(CLI::App& app, TrainOptions& options) {
       ->check(program::at_least(0));
 }
 
+void set_defaults(CLI::App& app, const TrainOptions& options) {
+  switches_of(options.run);  // an unknown method is told first
+  for (const auto& [flag, value] : settings_by_method(options.run)) {
+    app.get_option(flag)->default_str(value);
+  }
+}
+
 void check(const CLI::App& app, const TrainOptions& options) {
   options.source->check(app, options.run.method);
   check(app, options.run);
@@ -100,18 +106,6 @@ World load_world(TrainOptions& options, const WorldCallbacks& callbacks, bool dr
     options.source->limit(options.limit_batches * options.run.trainer.batch_size());
   }
   return options.source->load(callbacks, dry_run);
-}
-
-std::string config_of(const CLI::App& app) {
-  std::istringstream all(
-      app.config_to_str(/*default_also=*/true, /*write_description=*/false));
-  std::string set;
-  for (std::string line; std::getline(all, line);) {
-    if (!line.ends_with("=\"\"")) {
-      set += line + '\n';
-    }
-  }
-  return set;
 }
 
 }  // namespace experiment

@@ -41,15 +41,15 @@ struct TrainOptions {
 
 void add_options(CLI::App& app, TrainOptions& options);
 
+/// What is not given takes the value that follows from the method and the protocol, as
+/// its default: for `check`, and for config.toml. Throws `program::UsageError` for an
+/// unknown method.
+void set_defaults(CLI::App& app, const TrainOptions& options);
+
 /// Throws `program::UsageError` for options that contradict each other, and
 /// `program::NoEffect` for those that change nothing.
 void check(const CLI::App& app, const TrainOptions& options);
 
 /// The world that the options name, as `WorldSource::load`.
 World load_world(TrainOptions& options, const WorldCallbacks& callbacks, bool dry_run);
-
-/// Text of config.toml: every option but those that belong to one call and those that
-/// are not set, which would count as given when it is read.
-std::string config_of(const CLI::App& app);
-
 }  // namespace experiment

@@ -2,8 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <cstdio>
-
+#include "support/config_file.hpp"
 #include "support/program.hpp"
 #include "support/train_in_folder.hpp"
 #include "support/train_options.hpp"
@@ -17,19 +16,18 @@ struct OneCall {
 };
 
 void train(CLI::App& app, TrainOptions& options, const OneCall& call) {
+  set_defaults(app, options);
   check(app, options);
-  const std::string config = config_of(app);
+  const std::string config = program::config_text(app);
   if (call.print_config) {
     fmt::print("{}", config);
     return;
   }
   program::catch_signals();
   WorldCallbacks loading;
-  loading.log = [](const std::string& line) {
-    fmt::print("{}\n", line);
-    std::fflush(stdout);
-  };
+  loading.log = program::say;
   loading.should_stop = [] { return program::stop_flag().load(); };
+  loading.check = [&options](const World& world) { check_run(world, options.run); };
   if (call.dry_run) {
     load_world(options, loading, /*dry_run=*/true);
     return;
@@ -50,7 +48,7 @@ int train_main(const std::string& name, int argc, char** argv) {
   CLI::App app{program.description};
   TrainOptions options(program);
   OneCall call;
-  app.set_config("--config", "", "Options from a TOML file, e.g. RUN/config.toml");
+  program::add_config(app, "Options from a TOML file, e.g. RUN/config.toml");
   add_options(app, options);
   app.add_flag("--dry-run", call.dry_run, "Read everything, train nothing")
       ->configurable(false);

@@ -18,6 +18,7 @@
 #include <set>
 #include <sstream>
 
+#include "support/config_file.hpp"
 #include "support/method_settings.hpp"
 #include "support/program.hpp"
 
@@ -120,6 +121,7 @@ void parse_config(const Pieces& pieces, Trained& trained) {
   CLI::App app;
   add_options(app, trained.pictures);
   add_options(app, trained.options, /*all_protocols=*/true);
+  app.config_formatter(std::make_shared<program::ConfigFile>());
   app.allow_config_extras(CLI::config_extras_mode::ignore_all);
   std::istringstream config(pieces.text("config"));
   try {

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 // What an experiment needs of its data and its CLIP, wherever they come from.
@@ -32,18 +33,31 @@ struct World {
   trmml::TokenizedClassnames classnames;
   at::Tensor frozen_text;  ///< [C, D] text features of "a photo of a {name}."
 
-  std::string dataset;           ///< "FashionScenes", for reports
-  trmml::data::Split all_train;  ///< from which protocols hide labels
-  at::Tensor train_rows;         ///< int64 [n], rows of `all_train` that `train` holds
+  std::string dataset;              ///< "FashionScenes", for reports
+  trmml::data::Split all_train;     ///< from which protocols hide labels
+  std::vector<int64_t> train_rows;  ///< [n] rows of `all_train` that `train` holds
   /// Where the salient category of a picture is a draw: in place of
   /// `all_train.salient`.
   std::function<std::vector<int64_t>(uint32_t seed)> salient;
   std::string test_name;  ///< of the test split, for reports
+  /// How many pictures of each part were left out because they cannot be read, for
+  /// reports; empty: nobody looked.
+  std::vector<std::pair<std::string, int64_t>> unreadable;
   Part train;
   Part held_out;
   Part test;
 
   const std::vector<std::string>& names() const { return all_train.table.classnames; }
+};
+
+/// What loading a world tells and asks.
+struct WorldCallbacks {
+  std::function<void(const std::string&)> log;
+  std::function<bool()> should_stop;
+
+  /// Before anything is encoded, which takes long: the world has its labels, its rows
+  /// and its texts, and no features. Throws when it is of no use. May be empty.
+  std::function<void(const World&)> check;
 };
 
 /// The zero-shot scores [n, C] of a part, computed when first asked for.

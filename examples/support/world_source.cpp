@@ -64,7 +64,7 @@ class ScenesSource : public WorldSource {
     if (dense_ == "plain") {
       options_.dense = trmml::clip::DenseForm::kPlain;
     }
-    return scenes::load_world(options_, callbacks.log, callbacks.should_stop, dry_run);
+    return scenes::load_world(options_, callbacks, dry_run);
   }
 
  private:

@@ -437,7 +437,7 @@ fs::path find_vocabulary(
   throw DataError(fmt::format(
       "no vocabulary of CLIP in {} (looked for bpe_simple_vocab_16e6.txt.gz, "
       "tokenizer.json, vocab.json with merges.txt, merges.txt); "
-      "scripts/setup --clip-vocab puts one into the cache, --vocab names one",
+      "scripts/setup --clip-vocab puts one into the cache; or name a file of your own",
       looked.empty() ? "any place" : looked));
 }
 

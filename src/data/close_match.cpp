@@ -22,18 +22,24 @@ std::string lower(std::string_view text) {
   return result;
 }
 
-// Levenshtein: insertions, deletions and changes of a byte that make b of a.
+// Insertions, deletions and changes of a byte, and swaps of two neighbours, that make b
+// of a (Levenshtein's distance with Damerau's swaps, none of them edited again).
 std::size_t edits(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
+  std::vector<std::size_t> above(b.size() + 1);  // the row before
+  std::vector<std::size_t> swapped;              // and the one before that
   for (std::size_t k = 0; k <= b.size(); ++k) {
     row[k] = k;
   }
   for (std::size_t i = 0; i < a.size(); ++i) {
-    std::size_t diagonal = std::exchange(row[0], i + 1);
+    swapped = std::exchange(above, row);
+    row[0] = i + 1;
     for (std::size_t k = 0; k < b.size(); ++k) {
-      const std::size_t changed = diagonal + (a[i] == b[k] ? 0 : 1);
-      diagonal = row[k + 1];
-      row[k + 1] = std::min({changed, row[k] + 1, diagonal + 1});
+      const std::size_t changed = above[k] + (a[i] == b[k] ? 0 : 1);
+      row[k + 1] = std::min({changed, row[k] + 1, above[k + 1] + 1});
+      if (i > 0 && k > 0 && a[i] == b[k - 1] && a[i - 1] == b[k]) {
+        row[k + 1] = std::min(row[k + 1], swapped[k - 1] + 1);
+      }
     }
   }
   return row.back();

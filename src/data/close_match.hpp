@@ -1,11 +1,11 @@
 #pragma once
 
-#include "trmml/data/faults.hpp"
-
 #include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "faults.hpp"
 
 // Hints for names that nobody knows. Private to src/data.
 

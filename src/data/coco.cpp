@@ -1,7 +1,6 @@
 #include "trmml/data/coco.hpp"
 
 #include "trmml/core/error.hpp"
-#include "trmml/data/faults.hpp"
 
 #include <ATen/ops/full.h>
 #include <c10/util/Exception.h>
@@ -19,6 +18,7 @@
 
 #include "../io/quoted.hpp"
 #include "coco_file.hpp"
+#include "faults.hpp"
 
 namespace trmml::data {
 

@@ -1,11 +1,11 @@
 #pragma once
 
-#include "trmml/data/faults.hpp"
-
 #include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
+
+#include "faults.hpp"
 
 // The content of a JSON file in COCO's form. Private to src/data.
 

@@ -2,7 +2,6 @@
 
 #include "trmml/core/error.hpp"
 #include "trmml/data/category_names.hpp"
-#include "trmml/data/faults.hpp"
 
 #include <c10/util/Exception.h>
 
@@ -21,6 +20,7 @@
 #include "../io/quoted.hpp"
 #include "close_match.hpp"
 #include "csv_records.hpp"
+#include "faults.hpp"
 #include "label_rows.hpp"
 #include "label_text.hpp"
 #include "list_file.hpp"

@@ -1,13 +1,13 @@
 #pragma once
 
-#include "trmml/data/faults.hpp"
-
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "faults.hpp"
 
 namespace trmml::data {
 

@@ -1,7 +1,6 @@
 #include "trmml/data/cub.hpp"
 
 #include "trmml/core/error.hpp"
-#include "trmml/data/faults.hpp"
 
 #include <c10/util/Exception.h>
 
@@ -17,6 +16,7 @@
 #include <vector>
 
 #include "../io/quoted.hpp"
+#include "faults.hpp"
 #include "label_rows.hpp"
 #include "text_file.hpp"
 

@@ -1,4 +1,4 @@
-#include "trmml/data/faults.hpp"
+#include "faults.hpp"
 
 #include "trmml/core/error.hpp"
 

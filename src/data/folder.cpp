@@ -2,7 +2,6 @@
 
 #include "trmml/core/error.hpp"
 #include "trmml/data/category_names.hpp"
-#include "trmml/data/faults.hpp"
 #include "trmml/data/image.hpp"
 
 #include <fmt/format.h>
@@ -13,6 +12,7 @@
 #include <utility>
 
 #include "../io/quoted.hpp"
+#include "faults.hpp"
 #include "label_rows.hpp"
 #include "list_file.hpp"
 #include "text_file.hpp"

@@ -1,7 +1,5 @@
 #pragma once
 
-#include "trmml/data/faults.hpp"
-
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -10,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "faults.hpp"
 #include <simdjson.h>
 
 // Large JSON without a tree in memory: simdjson's on-demand parser with errors that say

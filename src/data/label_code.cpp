@@ -1,7 +1,6 @@
 #include "trmml/data/label_code.hpp"
 
 #include "trmml/core/check.hpp"
-#include "trmml/data/faults.hpp"
 
 #include <ATen/ops/empty.h>
 
@@ -12,6 +11,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "faults.hpp"
 #include "label_text.hpp"
 #include "text_file.hpp"
 

@@ -1,6 +1,5 @@
 #pragma once
 
-#include "trmml/data/faults.hpp"
 #include "trmml/data/label_table.hpp"
 
 #include <cstdint>
@@ -10,6 +9,8 @@
 #include <string_view>
 #include <unordered_map>
 #include <vector>
+
+#include "faults.hpp"
 
 // What readers of label files share on the way to the table. Private to src/data.
 

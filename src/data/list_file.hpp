@@ -1,10 +1,10 @@
 #pragma once
 
-#include "trmml/data/faults.hpp"
-
 #include <filesystem>
 #include <string>
 #include <vector>
+
+#include "faults.hpp"
 
 // Lists of data sets, an entry a line. What is wrong with them becomes a fault. Private
 // to src/data.

@@ -1,12 +1,13 @@
 #pragma once
 
-#include "trmml/data/faults.hpp"
 #include "trmml/data/label_table.hpp"
 
 #include <ATen/core/Tensor.h>
 
 #include <filesystem>
 #include <string>
+
+#include "faults.hpp"
 
 namespace trmml::data {
 

@@ -43,6 +43,11 @@ std::vector<int64_t> legacy_permutation(std::mt19937& engine, size_t n) {
   return order;
 }
 
+std::vector<int64_t> sorted(std::vector<int64_t> rows) {
+  std::sort(rows.begin(), rows.end());
+  return rows;
+}
+
 }  // namespace
 
 at::Tensor
@@ -183,12 +188,23 @@ HeldOutRows cole_held_out(int64_t n, uint32_t seed, double share) {
   const std::vector<int64_t> order = legacy_permutation(engine, static_cast<size_t>(n));
   const auto held_out =
       static_cast<int64_t>(std::nearbyint(share * static_cast<double>(n)));
-  HeldOutRows rows;
-  rows.train.assign(order.begin(), order.end() - held_out);
-  rows.held_out.assign(order.end() - held_out, order.end());
-  std::sort(rows.train.begin(), rows.train.end());
-  std::sort(rows.held_out.begin(), rows.held_out.end());
-  return rows;
+  const auto train_end = order.end() - held_out;
+  return {sorted({order.begin(), train_end}), sorted({train_end, order.end()})};
+}
+
+HeldOutRows hold_out(int64_t n, double share, uint64_t seed) {
+  const auto held_out =
+      static_cast<int64_t>(std::llround(share * static_cast<double>(n)));
+  TORCH_CHECK_VALUE(
+      held_out >= 1 && held_out < n,
+      "hold_out: expected rows on both sides, got ",
+      held_out,
+      " of ",
+      n,
+      " held out");
+  const std::vector<int64_t> order = epoch_order(n, seed, 0);
+  const auto held_out_end = order.begin() + held_out;
+  return {sorted({held_out_end, order.end()}), sorted({order.begin(), held_out_end})};
 }
 
 }  // namespace trmml::data

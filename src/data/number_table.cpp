@@ -1,7 +1,6 @@
 #include "trmml/data/number_table.hpp"
 
 #include "trmml/core/error.hpp"
-#include "trmml/data/faults.hpp"
 
 #include <ATen/ATen.h>
 
@@ -18,6 +17,7 @@
 
 #include "../io/quoted.hpp"
 #include "csv_records.hpp"
+#include "faults.hpp"
 #include "text_file.hpp"
 
 namespace trmml::data {

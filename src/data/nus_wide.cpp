@@ -2,13 +2,13 @@
 
 #include "trmml/core/check.hpp"
 #include "trmml/data/category_names.hpp"
-#include "trmml/data/faults.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "../io/quoted.hpp"
+#include "faults.hpp"
 #include "label_rows.hpp"
 #include "list_file.hpp"
 #include "nus_wide_lists.hpp"

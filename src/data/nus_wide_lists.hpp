@@ -1,13 +1,13 @@
 #pragma once
 
-#include "trmml/data/faults.hpp"
-
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "faults.hpp"
 
 // The two forms of NUS-WIDE's lists. Private to src/data.
 

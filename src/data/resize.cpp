@@ -166,20 +166,6 @@ Image resize_checked(
 
 }  // namespace
 
-void check_image(const Image& image, std::string_view where) {
-  const std::int64_t pixels = std::int64_t{image.width} * image.height;
-  if (image.width <= 0 || image.height <= 0 || image.rgb.size() % 3 != 0 ||
-      static_cast<std::int64_t>(image.rgb.size() / 3) != pixels) {
-    throw std::invalid_argument(fmt::format(
-        "{}: expected a picture of positive sides and 3 bytes a pixel, got {} x {} and "
-        "{} bytes",
-        where,
-        image.width,
-        image.height,
-        image.rgb.size()));
-  }
-}
-
 Image resize(
     const Image& image,
     int width,

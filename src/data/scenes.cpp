@@ -324,7 +324,7 @@ std::vector<uint8_t> read_idx(
     throw DataError(fmt::format(
         "Fashion-MNIST: expected {} (or the same without .gz), got no such file "
         "(install Debian's dataset-fashion-mnist, or name the folder of the four IDX "
-        "files with --fashion-mnist)",
+        "files)",
         path.string()));
   }
   const size_t header = 4 + 4 * static_cast<size_t>(n_dims);

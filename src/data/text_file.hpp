@@ -1,13 +1,13 @@
 #pragma once
 
-#include "trmml/data/faults.hpp"
-
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
+
+#include "faults.hpp"
 
 // Text files of data sets, wherever they were edited. Private to src/data.
 

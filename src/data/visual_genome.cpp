@@ -1,7 +1,6 @@
 #include "trmml/data/visual_genome.hpp"
 
 #include "trmml/core/check.hpp"
-#include "trmml/data/faults.hpp"
 
 #include <ATen/ops/full.h>
 
@@ -11,6 +10,7 @@
 #include <unordered_map>
 
 #include "../io/quoted.hpp"
+#include "faults.hpp"
 #include "json_text.hpp"
 #include "label_rows.hpp"
 #include "list_file.hpp"

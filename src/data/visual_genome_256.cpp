@@ -1,6 +1,5 @@
 #include "trmml/core/random.hpp"
 #include "trmml/data/category_names.hpp"
-#include "trmml/data/faults.hpp"
 #include "trmml/data/visual_genome.hpp"
 
 #include <ATen/ops/full.h>
@@ -15,6 +14,7 @@
 #include <unordered_map>
 
 #include "../io/quoted.hpp"
+#include "faults.hpp"
 #include "json_text.hpp"
 #include "visual_genome_files.hpp"
 

@@ -1,7 +1,6 @@
 #include "trmml/core/check.hpp"
 #include "trmml/core/error.hpp"
 #include "trmml/core/random.hpp"
-#include "trmml/data/faults.hpp"
 #include "trmml/data/visual_genome.hpp"
 #include "trmml/io/atomic_file.hpp"
 
@@ -14,6 +13,7 @@
 #include <random>
 #include <unordered_map>
 
+#include "faults.hpp"
 #include "list_file.hpp"
 #include "text_file.hpp"
 #include "visual_genome_files.hpp"

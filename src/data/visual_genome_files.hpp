@@ -1,7 +1,5 @@
 #pragma once
 
-#include "trmml/data/faults.hpp"
-
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -9,6 +7,8 @@
 #include <string_view>
 #include <unordered_set>
 #include <vector>
+
+#include "faults.hpp"
 
 // What the readers and the builder for Visual Genome share. Private to src/data.
 

@@ -2,7 +2,6 @@
 
 #include "trmml/core/error.hpp"
 #include "trmml/data/category_names.hpp"
-#include "trmml/data/faults.hpp"
 
 #include <ATen/core/Tensor.h>
 #include <c10/util/Exception.h>
@@ -20,6 +19,7 @@
 
 #include "../io/quoted.hpp"
 #include "close_match.hpp"
+#include "faults.hpp"
 #include "label_rows.hpp"
 #include "text_file.hpp"
 #include <pugixml.hpp>

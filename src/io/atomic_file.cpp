@@ -43,16 +43,35 @@ std::filesystem::path folder_of(const std::filesystem::path& path) {
   return parent.empty() ? std::filesystem::path(".") : parent;
 }
 
+/// What `path` is already, if a file must not take its place; else nothing.
+std::string_view irreplaceable(const std::filesystem::path& path) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  const fs::file_status link = fs::symlink_status(path, error);
+  if (!path.has_filename() || fs::is_directory(link)) {
+    return "a folder";
+  }
+  if (fs::is_symlink(link) &&
+      fs::read_symlink(path, error).string().rfind("/proc/", 0) == 0) {
+    return "an open stream";  // /dev/stdout
+  }
+  const fs::file_status target = fs::status(path, error);
+  const bool is_plain =
+      !fs::exists(target) || fs::is_regular_file(target) || fs::is_directory(target);
+  return is_plain ? "" : "a device, a FIFO or a socket";
+}
+
 }  // namespace
 
 class AtomicFile::Impl : private std::streambuf {
  public:
   explicit Impl(const std::filesystem::path& path) : path_(path), stream_(this) {
     stream_.exceptions(std::ios::badbit);  // rethrows what the stream buffer throws
-    if (!path_.has_filename()) {
+    if (const std::string_view what = irreplaceable(path_); !what.empty()) {
       throw WriteError(fmt::format(
-          "cannot write '{}': expected the name of a file, got a folder",
-          path_.string()));
+          "cannot write '{}': expected the name of a file, got {}",
+          path_.string(),
+          what));
     }
     open_temporary();
     buffer_.reserve(kBufferSize);

@@ -1,19 +1,11 @@
 #pragma once
 
-#include <nlohmann/json.hpp>
-
 #include <string>
 #include <string_view>
 
 namespace trmml::io {
 
 /// `text` in double quotes, in ASCII, shortened: names come from outside.
-inline std::string in_quotes(std::string_view text) {
-  constexpr size_t kShown = 120;
-  const nlohmann::json json = std::string(text.substr(0, kShown));
-  const std::string shown =
-      json.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
-  return text.size() > kShown ? shown + "..." : shown;
-}
+std::string in_quotes(std::string_view text);
 
 }  // namespace trmml::io

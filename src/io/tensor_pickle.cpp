@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <map>
 #include <utility>
@@ -24,19 +23,6 @@ constexpr size_t kMaxName = 512;
 constexpr size_t kMaxDimensions = 64;
 constexpr int kMaxDepth = 64;
 constexpr uint32_t kNothing = 0xFFFFFFFF;
-
-// The storages of dense tensors that this library has a type for.
-constexpr std::array<std::string_view, 10> kDtypes = {
-    "Double",
-    "Float",
-    "Half",
-    "BFloat16",
-    "Long",
-    "Int",
-    "Short",
-    "Char",
-    "Byte",
-    "Bool"};
 
 /// What a global of Python means here.
 enum class Global : uint8_t {
@@ -336,9 +322,12 @@ class Machine {
       return false;
     }
     name.remove_suffix(kEnd.size());
-    const auto found = std::find(kDtypes.begin(), kDtypes.end(), name);
-    value.index = static_cast<uint32_t>(found - kDtypes.begin());
-    return found != kDtypes.end();
+    const auto found = std::find_if(
+        kStorageDtypes.begin(),
+        kStorageDtypes.end(),
+        [name](const StorageDtype& dtype) { return dtype.name == name; });
+    value.index = static_cast<uint32_t>(found - kStorageDtypes.begin());
+    return found != kStorageDtypes.end();
   }
 
   [[noreturn]] void refuse(std::string_view module, std::string_view name) const {
@@ -444,7 +433,7 @@ class Machine {
     }
     const PickledStorage storage{
         std::string(text(id[2])),
-        kDtypes[at(id[1]).index],
+        &kStorageDtypes[at(id[1]).index],
         static_cast<uint64_t>(at(id[4]).number)};
     auto [found, is_new] = storages_.try_emplace(
         storage.key, static_cast<uint32_t>(result_.storages.size()));
@@ -458,9 +447,9 @@ class Machine {
             "before",
             in_quotes(storage.key),
             storage.elements,
-            storage.dtype,
+            storage.dtype->name,
             before.elements,
-            before.dtype));
+            before.dtype->name));
       }
     }
     push(Value{Kind::kStorage, Global::kForgotten, found->second});

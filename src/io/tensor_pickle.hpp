@@ -1,5 +1,8 @@
 #pragma once
 
+#include <c10/core/ScalarType.h>
+
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -8,10 +11,30 @@
 
 namespace trmml::io {
 
+/// A class of storages, "FloatStorage" say, whose numbers this library has a type for.
+struct StorageDtype {
+  std::string_view name;  ///< the class's without "Storage"
+  at::ScalarType type;
+  uint64_t size;  ///< bytes, and also the alignment
+};
+
+inline constexpr std::array<StorageDtype, 10> kStorageDtypes = {{
+    {"Double", at::kDouble, 8},
+    {"Float", at::kFloat, 4},
+    {"Half", at::kHalf, 2},
+    {"BFloat16", at::kBFloat16, 2},
+    {"Long", at::kLong, 8},
+    {"Int", at::kInt, 4},
+    {"Short", at::kShort, 2},
+    {"Char", at::kChar, 1},
+    {"Byte", at::kByte, 1},
+    {"Bool", at::kBool, 1},
+}};
+
 /// A stretch of memory that tensors of a pickle live in; its bytes are elsewhere.
 struct PickledStorage {
-  std::string key;         ///< name of its record
-  std::string_view dtype;  ///< "Float", "Half", ..: the start of the storage's class
+  std::string key;                      ///< name of its record
+  const StorageDtype* dtype = nullptr;  ///< one of `kStorageDtypes`
   uint64_t elements = 0;
 };
 

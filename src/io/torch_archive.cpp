@@ -9,7 +9,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cstring>
 #include <limits>
@@ -31,31 +30,6 @@ namespace {
 static_assert(
     std::endian::native == std::endian::little,
     "numbers of a file are mapped as they are, and most files are little-endian");
-
-struct Dtype {
-  std::string_view name;  // the start of the storage's class
-  at::ScalarType type;
-  uint64_t size;  // bytes, and also the alignment
-};
-
-constexpr std::array<Dtype, 10> kDtypes = {{
-    {"Double", at::kDouble, 8},
-    {"Float", at::kFloat, 4},
-    {"Half", at::kHalf, 2},
-    {"BFloat16", at::kBFloat16, 2},
-    {"Long", at::kLong, 8},
-    {"Int", at::kInt, 4},
-    {"Short", at::kShort, 2},
-    {"Char", at::kChar, 1},
-    {"Byte", at::kByte, 1},
-    {"Bool", at::kBool, 1},
-}};
-
-const Dtype& dtype_named(std::string_view name) {
-  return *std::find_if(kDtypes.begin(), kDtypes.end(), [name](const Dtype& dtype) {
-    return dtype.name == name;
-  });
-}
 
 class ArchiveReader {
  public:
@@ -152,7 +126,7 @@ class ArchiveReader {
   }
 
   at::Storage make_storage(const PickledStorage& storage) const {
-    const Dtype& dtype = dtype_named(storage.dtype);
+    const StorageDtype& dtype = *storage.dtype;
     const std::string_view bytes = record("data/" + storage.key);
     const auto fail_here = [&](std::string_view rule) {
       fail(fmt::format("storage {}: {}", in_quotes(storage.key), rule));
@@ -183,7 +157,7 @@ class ArchiveReader {
     return copied_storage(bytes, dtype);
   }
 
-  at::Storage copied_storage(std::string_view bytes, const Dtype& dtype) const {
+  at::Storage copied_storage(std::string_view bytes, const StorageDtype& dtype) const {
     const at::Tensor copy = at::empty(
         {static_cast<int64_t>(bytes.size() / dtype.size)},
         at::TensorOptions().dtype(dtype.type));
@@ -243,7 +217,7 @@ class ArchiveReader {
     }
     const std::vector<int64_t> sizes(tensor.sizes.begin(), tensor.sizes.end());
     const std::vector<int64_t> strides(tensor.strides.begin(), tensor.strides.end());
-    const auto options = at::TensorOptions().dtype(dtype_named(storage.dtype).type);
+    const auto options = at::TensorOptions().dtype(storage.dtype->type);
     if (is_empty) {
       return at::empty(sizes, options);
     }

@@ -10,13 +10,14 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <stdexcept>
 
 namespace trmml::report {
 
 namespace {
 
-constexpr std::int64_t kMaxBytes = std::int64_t{1} << 30;
+constexpr std::int64_t kMaxPixels = (std::int64_t{1} << 30) / 3;
 constexpr std::int64_t kMaxExactPixels = 65536;
 
 void append_bytes(void* context, void* data, int size) {
@@ -27,25 +28,14 @@ void append_bytes(void* context, void* data, int size) {
 }  // namespace
 
 void check_picture(const Picture& picture, std::string_view where) {
-  const std::int64_t bytes = std::int64_t{3} * picture.width * picture.height;
-  const bool is_sized = picture.width > 0 && picture.height > 0 && bytes <= kMaxBytes;
-  if (!is_sized) {
+  if (std::int64_t{picture.width} * picture.height > kMaxPixels) {
     throw std::invalid_argument(fmt::format(
-        "{}: expected a picture of at least 1 x 1 pixel and at most 2^30 bytes, got {} "
-        "x {}",
+        "{}: expected a picture of at most 2^30 bytes, got {} x {}",
         where,
         picture.width,
         picture.height));
   }
-  if (static_cast<std::int64_t>(picture.rgb.size()) != bytes) {
-    throw std::invalid_argument(fmt::format(
-        "{}: expected {} bytes for a picture of {} x {} pixels, got {}",
-        where,
-        bytes,
-        picture.width,
-        picture.height,
-        picture.rgb.size()));
-  }
+  data::check_image(picture, where);
 }
 
 std::string encode_png(const Picture& picture) {

@@ -74,15 +74,34 @@ std::vector<std::pair<std::string, std::string>> run_facts(const RunReport& repo
   std::vector<std::pair<std::string, std::string>> facts = {{"Method", report.method}};
   facts.emplace_back("Split", report.split);
   facts.emplace_back("Known entries", grouped(report.known_entries));
+  if (!report.unreadable.empty()) {
+    std::string counts;
+    for (const auto& [part, count] : report.unreadable) {
+      counts +=
+          fmt::format("{}{} {}", counts.empty() ? "" : ", ", grouped(count), part);
+    }
+    facts.emplace_back("Unreadable pictures, left out", counts);
+  }
   facts.emplace_back("Selected on", report.selected_on);
+  if (!std::isnan(report.held_out_mAP)) {
+    facts.emplace_back("Held-out mAP", in_percent(report.held_out_mAP));
+  }
   if (report.runs > 1) {
     facts.emplace_back("Runs (seeds)", std::to_string(report.runs));
   } else {
     facts.emplace_back("Seed", std::to_string(report.seed));
   }
-  facts.emplace_back("Epochs", std::to_string(report.epochs));
+  facts.emplace_back(
+      "Epochs",
+      std::to_string(report.epochs) + (report.stopped_early ? ", stopped early" : ""));
+  if (report.best_epoch) {
+    facts.emplace_back("Epoch chosen, from 0", std::to_string(*report.best_epoch));
+  }
   facts.emplace_back("Training time", fmt::format("{:.0f} s", report.seconds));
   facts.emplace_back("Mask digest", report.mask_digest);
+  for (const auto& [name, value] : report.settings) {
+    facts.emplace_back("Setting " + name, fmt::format("{:.10g}", value));
+  }
   std::erase_if(facts, [](const auto& fact) { return fact.second.empty(); });
   return facts;
 }

@@ -99,6 +99,16 @@ Json categories_json(const RunReport& report) {
   return categories;
 }
 
+// Whole numbers as such: 16, not 16.0.
+Json settings_json(const std::vector<std::pair<std::string, double>>& settings) {
+  Json object = Json::object();
+  for (const auto& [name, value] : settings) {
+    const bool is_whole = std::floor(value) == value && std::abs(value) < 1e15;
+    object[name] = is_whole ? Json(static_cast<std::int64_t>(value)) : number(value);
+  }
+  return object;
+}
+
 // What the training was, as far as the numbers depend on it.
 void add_labels(const RunReport& report, Json& json) {
   if (report.known_label_proportion) {
@@ -110,14 +120,33 @@ void add_labels(const RunReport& report, Json& json) {
   json["seed"] = report.seed;
   json["known_entries"] = report.known_entries;
   json["mask_digest"] = report.mask_digest;
+  if (!report.unreadable.empty()) {
+    Json counts = Json::object();
+    for (const auto& [part, count] : report.unreadable) {
+      counts[part] = count;
+    }
+    json["unreadable_pictures"] = std::move(counts);
+  }
+  if (!report.settings.empty()) {
+    json["settings"] = settings_json(report.settings);
+  }
 }
 
 void add_training(const RunReport& report, Json& json) {
   json["selected_on"] = report.selected_on;
+  if (!std::isnan(report.held_out_mAP)) {
+    json["held_out_mAP"] = number(report.held_out_mAP);
+  }
+  if (report.best_epoch) {
+    json["best_epoch"] = *report.best_epoch;
+  }
   if (!std::isnan(report.mAP_best_on_test)) {
     json["mAP_best_on_test"] = number(report.mAP_best_on_test);
   }
   json["epochs"] = report.epochs;
+  if (report.best_epoch) {
+    json["stopped_early"] = report.stopped_early;
+  }
   json["seconds"] = number(report.seconds);
 }
 

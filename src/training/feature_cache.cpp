@@ -170,6 +170,36 @@ clip::ImageFeatures FeatureCache::read_shard(int64_t view, int64_t shard, bool v
   return features;
 }
 
+std::vector<FeatureCache::Shard> FeatureCache::missing_shards() const {
+  std::vector<Shard> missing;
+  for (int64_t view = 0; view <= options_.views(); ++view) {
+    for (int64_t shard = 0; shard < shards_per_view(); ++shard) {
+      if (!fs::exists(shard_path(view, shard))) {
+        missing.emplace_back(view, shard);
+      }
+    }
+  }
+  return missing;
+}
+
+FeatureCachePlan FeatureCache::plan_for(const std::vector<Shard>& missing) const {
+  FeatureCachePlan plan;
+  plan.folder = folder_;
+  plan.pictures = n_;
+  plan.views = options_.views() + 1;
+  plan.shards = plan.views * shards_per_view();
+  plan.shards_ready = plan.shards - static_cast<int64_t>(missing.size());
+  for (const auto& [view, shard] : missing) {
+    plan.missing += rows_of(shard);
+  }
+  return plan;
+}
+
+FeatureCachePlan FeatureCache::plan(const FeatureCacheOptions& options, int64_t n) {
+  const FeatureCache cache(options, n);
+  return cache.plan_for(cache.missing_shards());
+}
+
 std::shared_ptr<FeatureCache> FeatureCache::open(
     const FeatureCacheOptions& options,
     FeatureSource& source,
@@ -178,19 +208,16 @@ std::shared_ptr<FeatureCache> FeatureCache::open(
   check_key(cache->folder_, options.key());
   const int64_t views = options.views() + 1;
   const int64_t per_view = cache->shards_per_view();
-  FeatureCachePlan plan{cache->folder_, cache->n_, views, 0, views * per_view, 0};
-  std::vector<std::pair<int64_t, int64_t>> missing;
-  std::optional<std::pair<int64_t, int64_t>> ready;
-  int64_t missing_rows = 0;
-  for (int64_t view = 0; view < views; ++view) {
-    for (int64_t shard = 0; shard < per_view; ++shard) {
-      if (fs::exists(cache->shard_path(view, shard))) {
-        ++plan.shards_ready;
-        ready = {view, shard};
-      } else {
-        missing.emplace_back(view, shard);
-        missing_rows += cache->rows_of(shard);
-      }
+  const std::vector<Shard> missing = cache->missing_shards();
+  FeatureCachePlan plan = cache->plan_for(missing);
+  const auto was_there = [&](const Shard& shard) {
+    return !std::binary_search(missing.begin(), missing.end(), shard);
+  };
+  std::optional<Shard> ready;
+  for (int64_t i = 0; i < plan.shards && !ready; ++i) {
+    const Shard shard{i / per_view, i % per_view};
+    if (was_there(shard)) {
+      ready = shard;
     }
   }
   // One picture tells how many bytes each needs.
@@ -205,19 +232,15 @@ std::shared_ptr<FeatureCache> FeatureCache::open(
   }
   std::error_code error;
   const fs::space_info space = fs::space(cache->folder_, error);
-  if (!error && static_cast<int64_t>(space.available) < each * missing_rows) {
+  if (!error && static_cast<int64_t>(space.available) < each * plan.missing) {
     throw WriteError(fmt::format(
-        "{}: expected room for {} of features, got {} (another disk: --cache; fewer "
-        "views; or compute the features on the fly)",
+        "{}: expected room for {} of features, got {} (take a folder on another disk, "
+        "fewer views, or compute the features on the fly)",
         cache->folder_.string(),
-        grouped_bytes(each * missing_rows),
+        grouped_bytes(each * plan.missing),
         grouped_bytes(static_cast<int64_t>(space.available))));
   }
   int64_t done = plan.shards_ready;
-  const auto was_there = [&](int64_t view, int64_t shard) {
-    return !std::binary_search(
-        missing.begin(), missing.end(), std::pair<int64_t, int64_t>{view, shard});
-  };
   for (const auto& [view, shard] : missing) {
     const int64_t first = shard * options.shard_size();
     const int64_t rows = cache->rows_of(shard);
@@ -240,7 +263,7 @@ std::shared_ptr<FeatureCache> FeatureCache::open(
   for (int64_t view = 0; view < views; ++view) {
     for (int64_t shard = 0; shard < per_view; ++shard) {
       cache->shards_.push_back(
-          cache->read_shard(view, shard, options.verify() && was_there(view, shard)));
+          cache->read_shard(view, shard, options.verify() && was_there({view, shard})));
     }
   }
   return cache;

@@ -1,6 +1,7 @@
 #include "trmml/clip/checkpoint.hpp"
 
 #include "trmml/clip/frozen_image_tower.hpp"
+#include "trmml/clip/initial_values.hpp"
 #include "trmml/core/error.hpp"
 #include "trmml/io/module_weights.hpp"
 #include "trmml/io/safetensors.hpp"

@@ -1,7 +1,10 @@
 #include "trmml/clip/frozen_image_tower.hpp"
 
-#include <ATen/ops/arange.h>
-#include <ATen/ops/tensor.h>
+#include "trmml/clip/frozen_resnet.hpp"
+#include "trmml/clip/frozen_vision_transformer.hpp"
+
+#include <ATen/ops/ones.h>
+#include <ATen/ops/zeros.h>
 
 #include <string>
 #include <vector>
@@ -108,17 +111,22 @@ TEST_CASE("FrozenImageTower: bfloat16 is the same within its digits", "[clip]") 
   }
 }
 
-TEST_CASE("clamp_negative_: ReLU, in bfloat16 for each of its numbers", "[clip]") {
-  const at::Tensor bits = at::arange(-32768, 32768, at::kInt).to(at::kShort);
-  const at::Tensor all = bits.view(at::kBFloat16);
-  const at::Tensor number = all.isnan().logical_not();
-  const at::Tensor out = trmml::clip::detail::clamp_negative_(all.clone());
-  const at::Tensor expected = all.to(at::kFloat).clamp_min(0);
-  CHECK(out.to(at::kFloat).masked_select(number).equal(expected.masked_select(number)));
-  const at::Tensor positive_nan = all.isnan().logical_and(bits > 0);
-  CHECK(out.isnan().equal(positive_nan));
-  const at::Tensor floats = at::tensor({-1.0F, 2.0F});
-  CHECK(trmml::clip::detail::clamp_negative_(floats).equal(at::tensor({0.0F, 2.0F})));
+TEST_CASE("FrozenImageTower: the tower of its kind", "[clip]") {
+  const at::Tensor images = pictures({2, 3, 64, 64});
+  const auto same = [&](const auto& tower, ClipModel& model) {
+    const FrozenImageTower either(*model);
+    const ImageFeatures both = tower.features(images, DenseForm::kPlain);
+    CHECK(both.global.equal(either.global(images)));
+    CHECK(both.regions.equal(either.regions(images, DenseForm::kPlain)));
+    CHECK(both.global.equal(tower.global(images)));
+    CHECK(both.regions.equal(tower.regions(images, DenseForm::kPlain)));
+  };
+  ClipModel resnet = small_resnet();
+  same(FrozenResNet(*resnet->visual_resnet, at::kFloat), resnet);
+  ClipModel transformer = small_transformer(true);
+  same(
+      FrozenVisionTransformer(*transformer->visual_transformer, at::kFloat),
+      transformer);
 }
 
 TEST_CASE("FrozenImageTower: one cell, and sides that 32 does not divide", "[clip]") {

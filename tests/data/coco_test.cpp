@@ -1,6 +1,7 @@
 #include "trmml/data/coco.hpp"
 
 #include "trmml/core/error.hpp"
+#include "trmml/data/category_names.hpp"
 #include "trmml/data/missing_labels.hpp"
 
 #include <ATen/ATen.h>

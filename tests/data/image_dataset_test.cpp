@@ -136,8 +136,6 @@ TEST_CASE("image data set: draws come from the picture's generator alone") {
 TEST_CASE("image data set: normalised by the worker or on the batch, the same bits") {
   using trmml::clip::kPixelMean;
   using trmml::clip::kPixelStd;
-  const std::array<float, 3> mean = {kPixelMean[0], kPixelMean[1], kPixelMean[2]};
-  const std::array<float, 3> std = {kPixelStd[0], kPixelStd[1], kPixelStd[2]};
   const at::Tensor labels = labels_of(kFiles.size());
   const auto batch_of = [&](const ImageDatasetOptions& options) {
     return *Loader(
@@ -150,18 +148,19 @@ TEST_CASE("image data set: normalised by the worker or on the batch, the same bi
   const Batch bytes = batch_of({});
   CHECK(bytes.images.scalar_type() == at::kByte);
   const Batch numbers =
-      batch_of(ImageDatasetOptions().normalized(true).mean(mean).std(std));
+      batch_of(ImageDatasetOptions().normalized(true).mean(kPixelMean).std(kPixelStd));
   CHECK(numbers.images.scalar_type() == at::kFloat);
   CHECK(numbers.images.sizes() == at::IntArrayRef({6, 3, 10, 10}));
-  CHECK(at::equal(normalize(bytes.images, mean, std), numbers.images));
+  CHECK(at::equal(normalize(bytes.images, kPixelMean, kPixelStd), numbers.images));
   for (int64_t i = 0; i < 6; ++i) {
     const Image image = resize(read(static_cast<size_t>(i)), 10, 10);
     CHECK(at::equal(numbers.images[i], trmml::clip::to_tensor(image)));
   }
   // Every byte.
   const at::Tensor all = at::arange(256).to(at::kByte).view({1, 1, 16, 16});
-  const ByteTables tables = normalize_tables(mean, std);
-  const at::Tensor normalised = normalize(all.expand({1, 3, 16, 16}), mean, std);
+  const ByteTables tables = normalize_tables(kPixelMean, kPixelStd);
+  const at::Tensor normalised =
+      normalize(all.expand({1, 3, 16, 16}), kPixelMean, kPixelStd);
   for (int64_t c = 0; c < 3; ++c) {
     const auto& table = tables[static_cast<size_t>(c)];
     CHECK(at::equal(

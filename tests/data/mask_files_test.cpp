@@ -1,6 +1,7 @@
 #include "trmml/data/mask_files.hpp"
 
 #include "trmml/core/error.hpp"
+#include "trmml/data/label_code.hpp"
 #include "trmml/data/missing_labels.hpp"
 #include "trmml/io/npy.hpp"
 #include "trmml/io/safetensors.hpp"

@@ -210,6 +210,23 @@ TEST_CASE("the rows that Cole et al. hold out") {
         }) == "cole_held_out: expected a share in [0, 1], got 20");
 }
 
+TEST_CASE("rows to choose the epoch on") {
+  // tests/reference/loader.py: order(10, 7, 0) begins with 0, 4, 1.
+  const HeldOutRows rows = hold_out(10, 0.25, 7);
+  CHECK(rows.held_out == std::vector<int64_t>{0, 1, 4});
+  CHECK(rows.train == std::vector<int64_t>{2, 3, 5, 6, 7, 8, 9});
+  CHECK(hold_out(2, 0.5, 0).train.size() == 1);
+  CHECK(value_error([] {
+          hold_out(10, 0.04, 0);
+        }) == "hold_out: expected rows on both sides, got 0 of 10 held out");
+  CHECK(value_error([] {
+          hold_out(10, 0.95, 0);
+        }) == "hold_out: expected rows on both sides, got 10 of 10 held out");
+  CHECK(value_error([] {
+          hold_out(0, 0.5, 0);
+        }) == "hold_out: expected rows on both sides, got 0 of 0 held out");
+}
+
 TEST_CASE("protocols by name do what their functions do") {
   Split split;
   split.name = "twelve rows";

@@ -108,6 +108,9 @@ TEST_CASE("CSV: categories and their order from a file") {
   CHECK(contains(
       csv.error("image,labels\na.jpg,cat;Dogg\n", {.names_file = names}),
       "line 2: expected one of 3 categories, got \"Dogg\" (did you mean \"dog\"?)"));
+  CHECK(contains(
+      csv.error("image,labels\na.jpg,cat;dgo\n", {.names_file = names}),
+      "got \"dgo\" (did you mean \"dog\"?)"));
   const CsvOptions columns{.values = LabelCode::kColeComplete, .names_file = names};
   CHECK(
       rows_of(csv.read("dog,image,cat,zebra\n1,a.jpg,1,0\n", columns)) == Names{"-++"});

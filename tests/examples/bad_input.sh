@@ -10,12 +10,12 @@ for program in quickstart train_scenes; do
   expect 2 "$program: --method: expected a method of zero-shot, linear, ..., trm-ml, got \"nonsense\"" \
     $program --method nonsense
   for value in 0 2 nan; do
-    expect 2 "--known-label-proportion: expected a number in (0, 1], got $value" \
+    expect 2 "$program: --known-label-proportion: expected a number in (0, 1], got $value" \
       $program --known-label-proportion $value
   done
-  expect 2 "--known-label-proportion excludes --single-positive" \
+  expect 2 "$program: --known-label-proportion excludes --single-positive" \
     $program --known-label-proportion 0.1 --single-positive random
-  expect 2 "--single-positive: many not in {random,salient}" $program --single-positive many
+  expect 2 "$program: --single-positive: many not in {random,salient}" $program --single-positive many
   expect 2 "$program: --method linear: expected known absences, got single positives (use linear-assume-negative)" \
     $program --method linear --single-positive salient
   touch a_file
@@ -23,10 +23,10 @@ for program in quickstart train_scenes; do
     $program --out a_file
   expect 2 "$program: --out: expected a folder or a place for one, got a_file/run (Not a directory)" \
     $program --out a_file/run
-  expect 2 "The following argument was not expected: --no-such-option" $program --no-such-option
+  expect 2 "$program: The following argument was not expected: --no-such-option" $program --no-such-option
 done
-expect 2 "--seeds: Value 0 not in range 1 to 100" quickstart --seeds 0
-expect 2 "--threads: expected 0 or more, got -1" quickstart --threads -1
+expect 2 "quickstart: --seeds: Value 0 not in range 1 to 100" quickstart --seeds 0
+expect 2 "quickstart: --threads: expected 0 or more, got -1" quickstart --threads -1
 
 effect="(it would have no effect)"
 expect 2 "train_scenes: --absent-weight: expected --single-positive or --unknown-labels assume-absent $effect" \
@@ -34,7 +34,7 @@ expect 2 "train_scenes: --absent-weight: expected --single-positive or --unknown
 expect 2 "train_scenes: --positives-per-image: expected --single-positive $effect" \
   train_scenes --positives-per-image 3
 expect 2 "train_scenes: --policy: expected a method with pseudo-labels, got region $effect" \
-  train_scenes --method region --policy relations
+  train_scenes --method region --policy relations-soft
 expect 2 "train_scenes: --evidence-visual: expected a method with pseudo-labels, got text-pixel $effect" \
   train_scenes --method text-pixel --evidence-visual 0.5
 expect 2 "train_scenes: --heads: expected a method with regions, got text-pixel $effect" \
@@ -59,9 +59,11 @@ expect 2 "train_scenes: --distillation: expected a --distillation-weight above 0
   train_scenes --distillation cosine --distillation-weight 0
 expect 2 "train_scenes: --prototype-momentum: expected a --contrastive-weight or an --evidence-visual above 0 $effect" \
   train_scenes --contrastive-weight 0 --evidence-visual 0 --prototype-momentum 0.8
+expect 2 "train_scenes: --prototype-level: expected a method with prototypes, got text-pixel $effect" \
+  train_scenes --method text-pixel --prototype-level region
 expect 2 "train_scenes: --training-precision: expected a method with prompts, got zero-shot $effect" \
   train_scenes --method zero-shot --training-precision bf16
-expect 2 "--training-precision: fp16 not in {fp32,bf16,auto}" train_scenes --training-precision fp16
+expect 2 "train_scenes: --training-precision: fp16 not in {fp32,bf16,auto}" train_scenes --training-precision fp16
 
 csv=(train_csv --dataset csv --data a.csv --test-data b.csv --clip clip)
 expect 2 "train_csv: --views: expected --features cache $effect" "${csv[@]}" --features on-the-fly --views 2
@@ -73,20 +75,57 @@ expect 2 "train_csv: --augmentation-seed: expected another --augmentation than n
   "${csv[@]}" --augmentation none --augmentation-seed 3
 expect 2 "train_csv: --augmentation: expected a method with prompts, got zero-shot $effect" \
   "${csv[@]}" --method zero-shot --augmentation weak
-expect 2 "--policy: expected one of relations, relations-soft, got none" train_scenes --policy none
-expect 2 "--epochs: expected 1 or more, got 0" train_scenes --epochs 0
-expect 2 "--batch-size: expected 1 or more, got -5" train_scenes --batch-size -5
-expect 2 "--prompt-learning-rate: expected a finite number, got nan" \
+expect 2 "train_scenes: --policy: expected one of relations, relations-soft, got none" train_scenes --policy none
+expect 2 "train_scenes: --epochs: expected 1 or more, got 0" train_scenes --epochs 0
+expect 2 "train_scenes: --batch-size: expected 1 or more, got -5" train_scenes --batch-size -5
+expect 2 "train_scenes: --prompt-learning-rate: expected a finite number, got nan" \
   train_scenes --prompt-learning-rate nan
-expect 2 "--weight-decay: expected a finite number, got inf" train_scenes --weight-decay inf
-expect 2 "Could not convert: --epochs = many" train_scenes --epochs many
-expect 2 "no.toml was not readable (missing?)" train_scenes --config no.toml
+expect 2 "train_scenes: --weight-decay: expected a finite number, got inf" train_scenes --weight-decay inf
+while read -r flag value range; do
+  expect 2 "train_scenes: $flag: expected $range, got $value" train_scenes "$flag" "$value"
+done <<'END'
+--seed -1 0 or more
+--mask-seed -1 0 or more
+--prompt-learning-rate -1 0 or more
+--matcher-learning-rate -1 0 or more
+--weight-decay -1 0 or more
+--ema-memory 2 a number in (0, 1)
+--patience -3 0 or more
+--checkpoint-every -1 0 or more
+--n-ctx -1 0 or more
+--logit-scale 0 a number above 0
+--heads 0 1 or more
+--layers -1 0 or more
+--mlp-hidden 0 1 or more
+--distillation-weight -1 0 or more
+--contrastive-weight -1 0 or more
+--absent-weight -1 0 or more
+--pseudo-weight -1 0 or more
+--prototype-momentum 1 a number in [0, 1)
+--positive-share 2 a number in [0, 1]
+--negative-share -1 a number in [0, 1]
+--pseudo-from-epoch -1 0 or more
+END
+expect 2 "train_scenes: --pseudo-from-epoch: expected an epoch below --epochs 5, as they count from 0, got 5" \
+  train_scenes --epochs 5 --pseudo-from-epoch 5
+expect 2 "train_scenes: --evidence-visual, --evidence-text, --evidence-zero-shot: expected one above 0, got none (pseudo-labels are estimated from it)" \
+  train_scenes --evidence-visual 0 --evidence-text 0 --evidence-zero-shot 0
+expect 2 "train_scenes: --epochs: expected a whole number, got 'many'" train_scenes --epochs many
+expect 2 "train_scenes: no.toml was not readable (missing?)" train_scenes --config no.toml
 
-expect 2 "--out is required" pretrain_clip
-expect 2 "--steps: expected 1 or more, got 0" pretrain_clip --out clip --steps 0
-expect 2 "--precision: fp8 not in {fp32,bf16}" pretrain_clip --out clip --precision fp8
-expect 2 "--learning-rate: expected a finite number, got nan" \
+expect 2 "pretrain_clip: --out is required" pretrain_clip
+expect 2 "pretrain_clip: --steps: expected 1 or more, got 0" pretrain_clip --out clip --steps 0
+expect 2 "pretrain_clip: --precision: fp8 not in {fp32,bf16}" pretrain_clip --out clip --precision fp8
+expect 2 "pretrain_clip: --learning-rate: expected a finite number, got nan" \
   pretrain_clip --out clip --learning-rate nan
+
+# ------------------------------------------------------------ versions: 0
+
+for name in train_scenes reproduce tokenize; do
+  "$programs/$name" --version >version.txt
+  holds "$name --version: $(cat version.txt)" grep -qxE \
+    "$name \(trmml [0-9.]+, LibTorch [0-9]+\.[^ ]+\)" version.txt
+done
 
 # ------------------------------------------------------------ states: 2
 
@@ -104,7 +143,7 @@ holds "a run that is refused leaves nothing" test ! -e none -a ! -e run/config.t
 
 # ------------------------------------------------------------ data: 3
 
-photos="Fashion-MNIST: expected no_folder/train-images-idx3-ubyte.gz (or the same without .gz), got no such file (install Debian's dataset-fashion-mnist, or name the folder of the four IDX files with --fashion-mnist)"
+photos="Fashion-MNIST: expected no_folder/train-images-idx3-ubyte.gz (or the same without .gz), got no such file (install Debian's dataset-fashion-mnist, or name the folder of the four IDX files); see --fashion-mnist"
 expect 3 "quickstart: $photos" quickstart --out q --fashion-mnist no_folder
 expect 3 "train_scenes: $photos" train_scenes --out t --fashion-mnist no_folder
 expect 3 "pretrain_clip: $photos" pretrain_clip --out p --fashion-mnist no_folder
@@ -129,7 +168,8 @@ for program in quickstart train_scenes; do
     $program --out w --clip "$data/scenes_merges.txt"
   expect 4 "$program: no_file: cannot open the file: No such file or directory" \
     $program --out w --clip no_file
-  expect 4 "$program: foreign.safetensors: ... 'clip.embed_dim', found no metadata at all (were the weights written with their options?)" $program --out w --clip foreign.safetensors
+  expect 4 "$program: foreign.safetensors: expected both towers of CLIP under the names of OpenAI, OpenCLIP or Hugging Face, found 1 tensors such as \"x\"" \
+    $program --out w --clip foreign.safetensors
 done
 expect 4 "train_scenes: run/last.safetensors: expected ..." \
   train_scenes --out run --resume --limit-scenes 16

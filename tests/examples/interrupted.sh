@@ -27,7 +27,7 @@ expect 0 "" train_scenes --out whole "${options[@]}"
 
 interrupt "train_scenes: stopped while the scenes were being encoded, before any training" \
   "composing 1,200 scenes" train_scenes --out broken --limit-scenes 400
-interrupt "train_scenes: stopped in epoch ... after step ...; broken/last.safetensors is saved, continue with --resume" \
+interrupt "train_scenes: stopped in epoch ... after step ...; broken/last.safetensors is saved, resume to continue; see --resume" \
   "^epoch  3 " train_scenes --out broken "${options[@]}"
 holds "there is a state" test -s broken/last.safetensors
 holds "there is no result yet" test ! -e broken/report.json -a ! -e broken/best.safetensors

@@ -198,6 +198,10 @@ def check_refused():
     refused(2, "not expected:.*--single-positive", REPRODUCE, *known, "--single-positive", "random")
     refused(2, "not expected:.*--proportions", REPRODUCE, "ablation", *known[1:], "--proportions", "0.1")
     refused(2, "--proportions: expected a number in .0, 1., got 2", REPRODUCE, *known, "--proportions", "2")
+    refused(2, "--proportions: expected different ones, got 50 % twice", REPRODUCE, *known,
+            "--proportions", "0.5,0.1,0.50")
+    refused(2, "trm-ml, 10 %, seed 0: --heads: expected a divisor of 128", REPRODUCE, *known, "--heads",
+            "3", "--dry-run")
     refused(2, "expected a method of zero-shot", REPRODUCE, *known, "--methods", "trm-ml,nonsense")
     refused(2, "--sharpness: expected a method with text-pixel prompts, got trm-ml .it would have no "
             "effect.", REPRODUCE, *known, "--sharpness", "0.4")
@@ -224,7 +228,7 @@ def check_ablation():
         check(values["method"] == row and runs == 1 and deviation == ""
               and abs(float(mean) - values["mAP"]) < 1e-12, f"{row}: {values['mAP']}, got {mean}")
         config = pathlib.Path(folder("ablation", row, column, 0), "config.toml").read_text()
-        check(("matcher-learning-rate" in config) == (row.startswith("region") or row == "trm-ml"),
+        check(("matcher-learning-rate=0.002" in config) == (row.startswith("region") or row == "trm-ml"),
               f"{row}: matcher-learning-rate in {config}")
     check("We know of no published numbers for this data set" in printed, f"ablation: {printed}")
 

@@ -43,6 +43,9 @@ check(re.search("features of test pictures: 5 pictures", printed), printed)
 report = json.loads(pathlib.Path("skip/report.json").read_text())
 check("test.csv, 1 of 6 pictures unreadable and left out" in json.dumps(report),
       f"the report says so: {report}")
+check(report["unreadable_pictures"] == {"training": 1, "held-out": 0, "test": 1}
+      or report["unreadable_pictures"] == {"training": 0, "held-out": 1, "test": 1},
+      f"pictures left out, by part: {report['unreadable_pictures']}")
 
 for row in range(12, 18):
     pathlib.Path(f"csv/street/{row}.jpg").write_bytes(b"GIF89a")

@@ -1,9 +1,9 @@
 // libFuzzer target: the content of a file in COCO's form. Input: the bytes of the file.
 
 #include "trmml/core/error.hpp"
-#include "trmml/data/faults.hpp"
 
 #include "../../src/data/coco_file.hpp"
+#include "../../src/data/faults.hpp"
 #include "fuzz_file.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

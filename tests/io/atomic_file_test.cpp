@@ -150,10 +150,42 @@ TEST_CASE("an error names path, operation and reason") {
   std::filesystem::create_directory(folder / "taken");
   write_bytes(folder / "taken/inside", "x");
   CHECK(
-      message_of([&] { write_file_atomically(folder / "taken", "x"); }) ==
+      message_of([&] { const AtomicFile file(folder / "taken"); }) ==
       "cannot write '" + (folder / "taken").string() +
-          "': rename: Is a directory (what was there before is unchanged)");
+          "': expected the name of a file, got a folder");
   CHECK(folder.names() == std::vector<std::string>{"taken"});
+}
+
+TEST_CASE("a link gives way to the file, a FIFO and a stream do not") {
+  const TemporaryFolder folder;
+  write_bytes(folder / "old", "old");
+  std::filesystem::create_symlink("old", folder / "link");
+  std::filesystem::create_symlink("nowhere", folder / "dangling");
+  for (const char* name : {"link", "dangling"}) {
+    write_file_atomically(folder / name, "new");
+    CHECK(std::filesystem::is_regular_file(
+        std::filesystem::symlink_status(folder / name)));
+    CHECK(read_bytes(folder / name) == "new");
+  }
+  CHECK(read_bytes(folder / "old") == "old");
+
+  REQUIRE(::mkfifo((folder / "fifo").c_str(), 0600) == 0);
+  std::filesystem::create_symlink("fifo", folder / "to_fifo");
+  std::filesystem::create_symlink("/proc/self/fd/1", folder / "to_stdout");
+  const auto refusal = [&](const char* name) {
+    const std::string message =
+        message_of([&] { write_file_atomically(folder / name, "x"); });
+    return message.substr(message.find("': ") + 3);
+  };
+  const std::string expected =
+      "expected the name of a file, got a device, a FIFO or a socket";
+  CHECK(refusal("fifo") == expected);
+  CHECK(refusal("to_fifo") == expected);
+  CHECK(refusal("to_stdout") == "expected the name of a file, got an open stream");
+  CHECK(std::filesystem::is_fifo(folder / "fifo"));
+  CHECK(std::filesystem::is_symlink(
+      std::filesystem::symlink_status(folder / "to_stdout")));
+  CHECK(folder.names().size() == 6);
 }
 
 TEST_CASE("a folder that may not be written is an error") {

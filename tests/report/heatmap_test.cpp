@@ -145,7 +145,6 @@ TEST_CASE("wrong maps and options") {
         }) == "heatmap: expected lowest < highest, got 1 and 1");
   CHECK(
       message_of([&] { heatmap(Picture{}, map, 2, 2); }) ==
-      "heatmap: expected a picture of at least 1 x 1 pixel and at most 2^30 bytes, got "
-      "0 "
-      "x 0");
+      "heatmap: expected a picture of positive sides and 3 bytes a pixel, got 0 x 0 "
+      "and 0 bytes");
 }

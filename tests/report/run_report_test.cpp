@@ -117,6 +117,11 @@ TEST_CASE("what only some runs have") {
   report.top_k = 3;
   report.at_top_k.OF1 = 0.4375;
   report.mAP_best_on_test = 0.7578125;
+  report.held_out_mAP = 0.625;
+  report.best_epoch = 7;
+  report.stopped_early = true;
+  report.unreadable = {{"training", 2}, {"test", 0}};
+  report.settings = {{"n-ctx", 16.0}, {"pseudo-weight", 0.375}};
   report.environment = {{"threads", "2"}, {"blas", "OpenBLAS"}};
   report.history.resize(2);
   report.history[1].epoch = 1;
@@ -132,7 +137,14 @@ TEST_CASE("what only some runs have") {
   CHECK(contains(json, "\n  \"runs\": 3,\n  \"mAP_sd\": 0.0625,\n"));
   CHECK(contains(json, "\n  \"top_k\": 3,\n  \"at_top_k\": {\n    \"CP\": null,\n"));
   CHECK(contains(json, "\n    \"OF1\": 0.4375,\n"));
-  CHECK(contains(json, "\n  \"mAP_best_on_test\": 0.7578125,\n"));
+  CHECK(contains(
+      json,
+      "\n  \"unreadable_pictures\": {\n    \"training\": 2,\n    \"test\": 0\n  },\n"
+      "  \"settings\": {\n    \"n-ctx\": 16,\n    \"pseudo-weight\": 0.375\n  },\n"));
+  CHECK(contains(
+      json,
+      "\n  \"held_out_mAP\": 0.625,\n  \"best_epoch\": 7,\n  \"mAP_best_on_test\": "
+      "0.7578125,\n  \"epochs\": 15,\n  \"stopped_early\": true,\n"));
   CHECK(contains(
       json,
       "\n  \"environment\": {\n    \"threads\": \"2\",\n    \"blas\": \"OpenBLAS\"\n  "

@@ -92,7 +92,13 @@ TEST_CASE("FeatureCache: gives what its source gave, without asking again") {
   callbacks.progress = [&](int64_t done, int64_t total) {
     progress.emplace_back(done, total);
   };
+  const FeatureCachePlan before = FeatureCache::plan(options_in(folder), 7);
+  CHECK(before.missing == 7 * 3);
+  CHECK(!std::filesystem::exists(before.folder));
   const auto cache = FeatureCache::open(options_in(folder), source, callbacks);
+  CHECK(FeatureCache::plan(options_in(folder), 7).missing == 0);
+  CHECK(plan.missing == 7 * 3);
+  CHECK(plan.folder == before.folder);
   CHECK(plan.pictures == 7);
   CHECK(plan.views == 3);
   CHECK(plan.shards == 9);

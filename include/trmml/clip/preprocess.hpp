@@ -13,8 +13,8 @@ namespace trmml::clip {
 
 /// Mean and standard deviation of the colour channels (of values in [0, 1]) that every
 /// CLIP checkpoint was trained with.
-inline constexpr float kPixelMean[3] = {0.48145466F, 0.4578275F, 0.40821073F};
-inline constexpr float kPixelStd[3] = {0.26862954F, 0.26130258F, 0.27577711F};
+inline constexpr std::array kPixelMean = {0.48145466F, 0.4578275F, 0.40821073F};
+inline constexpr std::array kPixelStd = {0.26862954F, 0.26130258F, 0.27577711F};
 
 /// How a picture of any shape becomes a square one.
 enum class Fit {
@@ -46,8 +46,8 @@ struct PreprocessOptions {
 
   /// Mean and standard deviation (> 0) of red, green, blue, of values in [0, 1].
   using Channels = std::array<float, 3>;
-  TORCH_ARG(Channels, mean) = {kPixelMean[0], kPixelMean[1], kPixelMean[2]};
-  TORCH_ARG(Channels, std) = {kPixelStd[0], kPixelStd[1], kPixelStd[2]};
+  TORCH_ARG(Channels, mean) = kPixelMean;
+  TORCH_ARG(Channels, std) = kPixelStd;
 };
 
 /// The picture that the image tower is shown, before it becomes numbers: 8 bits,

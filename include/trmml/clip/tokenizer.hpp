@@ -158,7 +158,7 @@ std::vector<Merge> learn_merges(
     int64_t n_merges);
 
 /// Writes a file that `Tokenizer::from_merges` reads; complete or not at all.
-/// Throws `trmml::Error` when it cannot be written.
+/// Throws `trmml::WriteError` when it cannot be written.
 void write_merges(const std::filesystem::path& path, const std::vector<Merge>& merges);
 
 }  // namespace trmml::clip

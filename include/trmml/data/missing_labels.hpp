@@ -79,4 +79,10 @@ struct HeldOutRows {
 /// the order of both matters, as each has its own generator of the same seed.
 HeldOutRows cole_held_out(int64_t n, uint32_t seed = 1200, double share = 0.2);
 
+/// A part of `n` rows to choose the epoch on. Ours.
+///
+/// The first round(share * n) rows (halves round up) of `epoch_order(n, seed, 0)` are
+/// held out. Throws `c10::ValueError` unless there are rows on both sides.
+HeldOutRows hold_out(int64_t n, double share, uint64_t seed);
+
 }  // namespace trmml::data

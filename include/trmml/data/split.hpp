@@ -40,4 +40,15 @@ struct Split {
 /// Throws `DataError` when the members contradict each other.
 void validate(const Split& split);
 
+/// The pictures `rows` of `split`, in this order, with their labels, entries to ignore
+/// and salient categories; everything else is the same. Throws `c10::IndexError` for a
+/// row that is none.
+///
+/// Example:
+/// ```
+/// const data::HeldOutRows rows = data::hold_out(n, 0.1, seed);
+/// const data::Split train = data::select_rows(split, rows.train);
+/// ```
+Split select_rows(const Split& split, const std::vector<int64_t>& rows);
+
 }  // namespace trmml::data

@@ -14,7 +14,8 @@ namespace trmml::io {
 /// the folder. Until then, and when anything fails, a file that was there before stays
 /// as it is. The destructor removes a temporary that was not committed; only a process
 /// that is killed leaves one behind. Permissions follow the umask; a symbolic link
-/// under the final name is replaced by the file.
+/// under the final name is replaced by the file. Folders, devices, FIFOs and sockets
+/// are not, nor are links to the last three.
 ///
 /// Not for several threads at once. Throws `trmml::WriteError` (path, operation, the
 /// system's reason) when the disk is full, the folder is missing or not writable, and

@@ -41,7 +41,7 @@ std::vector<std::string> read_npy_names(const std::filesystem::path& path);
 /// `numpy.save` of NumPy 1.23 and later makes of it (version 1, in C's order).
 ///
 /// Throws `c10::ValueError` for a tensor that is undefined, sparse, or of another dtype
-/// than those above, and `trmml::Error` when the file cannot be written.
+/// than those above, and `trmml::WriteError` when the file cannot be written.
 ///
 /// Example:
 /// ```

@@ -1,22 +1,17 @@
 #pragma once
 
-#include <cstdint>
+#include "trmml/data/image.hpp"
+
 #include <filesystem>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace trmml::report {
 
-/// A picture of 8-bit RGB, row by row from the top left: 3 * width * height bytes.
-struct Picture {
-  int width = 0;
-  int height = 0;
-  std::vector<std::uint8_t> rgb;
-};
+/// 8-bit RGB.
+using Picture = data::Image;
 
-/// Throws `std::invalid_argument` unless both sides are positive and `rgb` has
-/// 3 * width * height bytes (at most 2^30). `where` starts the message.
+/// `data::check_image`, and at most 2^30 bytes.
 void check_picture(const Picture& picture, std::string_view where);
 
 /// The bytes of a PNG file that holds `picture`.
@@ -35,7 +30,7 @@ std::string png_base64(const Picture& picture);
 /// (exact), JPEG of quality 90 above (a tenth of the size).
 std::string data_uri(const Picture& picture);
 
-/// Writes a PNG file, atomically. Throws `trmml::Error` if that fails.
+/// Writes a PNG file, atomically. Throws `trmml::WriteError` if that fails.
 void write_png(const std::filesystem::path& path, const Picture& picture);
 
 }  // namespace trmml::report

@@ -49,6 +49,13 @@ struct RunReport {
   std::int64_t known_entries = 0;  ///< labels that training saw
   std::string mask_digest;         ///< checksum of which labels those were
 
+  /// Pictures that could not be read and were left out, by part: "training", "test".
+  std::vector<std::pair<std::string, std::int64_t>> unreadable;
+
+  /// What was not chosen but follows from other choices or from the data, by the name
+  /// of the option: "pseudo-weight".
+  std::vector<std::pair<std::string, double>> settings;
+
   double mAP = kNone;
   std::string average_precision_definition = "precision_at_positives";
   std::vector<std::pair<std::string, double>> mAP_by_definition;
@@ -69,10 +76,13 @@ struct RunReport {
   std::optional<evaluation::Calibration> calibration;
   std::vector<CategoryRecord> categories;
 
-  std::string selected_on;  ///< "held-out" or "test"
+  std::string selected_on;                 ///< "held-out" or "test"
+  double held_out_mAP = kNone;             ///< of what was chosen
+  std::optional<std::int64_t> best_epoch;  ///< the one chosen, from 0
   double mAP_best_on_test =
-      kNone;  ///< what selection on test would have shown, if known
-  std::int64_t epochs = 0;
+      kNone;                   ///< what selection on test would have shown, if known
+  std::int64_t epochs = 0;     ///< that were done
+  bool stopped_early = false;  ///< before the last one; written with `best_epoch`
   double seconds = 0.0;
 
   std::string torch_version;

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace trmml::training {
@@ -44,9 +45,10 @@ struct FeatureCachePlan {
   std::filesystem::path folder;  ///< of this key
   int64_t pictures = 0;
   int64_t views = 0;         ///< with that of the test
-  int64_t bytes = 0;         ///< of the whole cache
+  int64_t bytes = 0;         ///< of the whole cache; 0: not known yet
   int64_t shards = 0;        ///< files
   int64_t shards_ready = 0;  ///< of them, already there
+  int64_t missing = 0;       ///< views of pictures that are to be computed
 };
 
 /// What `FeatureCache::open` tells and asks; each may be empty.
@@ -86,6 +88,9 @@ class FeatureCache : public FeatureSource {
       FeatureSource& source,
       const FeatureCacheCallbacks& callbacks = {});
 
+  /// What `open` would do for `n` pictures. Reads names of files only.
+  static FeatureCachePlan plan(const FeatureCacheOptions& options, int64_t n);
+
   int64_t size() const override;
   clip::ImageFeatures training_views(const at::Tensor& index, int64_t epoch) override;
   clip::ImageFeatures test_views(int64_t start, int64_t length) override;
@@ -103,6 +108,10 @@ class FeatureCache : public FeatureSource {
   int64_t view_of(int64_t index, int64_t epoch) const;
   int64_t rows_of(int64_t shard) const;
   int64_t shards_per_view() const;
+
+  using Shard = std::pair<int64_t, int64_t>;  // its view, its place in it
+  std::vector<Shard> missing_shards() const;
+  FeatureCachePlan plan_for(const std::vector<Shard>& missing) const;
 
   FeatureCacheOptions options_;
   std::filesystem::path folder_;

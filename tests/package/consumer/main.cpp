@@ -21,7 +21,7 @@ int main() {
     const trmml::RegionMatch match =
         matcher->forward(at::randn({2, 9, 16}), at::randn({2, 5, 16}));
     const at::Tensor labels = at::ones({2, 5});
-    const at::Tensor loss = loss_of(match.query_logits, labels);
+    const at::Tensor loss = loss_of(match, labels);
     loss.backward();
 
     // The compiled part.

@@ -8,6 +8,6 @@
 #include <trmml/modules/region_matcher.hpp>
 #include <trmml/version.hpp>
 
-at::Tensor loss_of(const at::Tensor& logits, const at::Tensor& labels) {
-  return trmml::functional::partial_asymmetric_loss(logits, labels);
+at::Tensor loss_of(const trmml::RegionMatch& match, const at::Tensor& labels) {
+  return trmml::functional::partial_asymmetric_loss(match.query_logits, labels);
 }

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <trmml/fwd.hpp>
+
 #include <ATen/core/Tensor.h>
 
 // The known-label loss of random pictures, computed in the other file.
-at::Tensor loss_of(const at::Tensor& logits, const at::Tensor& labels);
+at::Tensor loss_of(const trmml::RegionMatch& match, const at::Tensor& labels);

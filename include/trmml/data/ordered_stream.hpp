@@ -1,6 +1,7 @@
 #pragma once
 
-#include <algorithm>
+#include <c10/util/Exception.h>
+
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
@@ -11,13 +12,19 @@
 #include <utility>
 #include <vector>
 
-// Work that a few threads do ahead of the one that needs it.
+namespace trmml::data {
 
-namespace program {
-
-/// Makes the items `first` .. `end` - 1 in `threads` threads and hands them out in
-/// order; at most `ahead` items (>= 1) wait or are being made. Ending early stops the
-/// threads after their present item.
+/// Work that a few threads do ahead of the one that needs it, handed out in order.
+/// Ours.
+///
+/// Makes the items `first` .. `end` - 1 in `threads` threads (>= 1); at most `ahead` of
+/// them (>= 1) wait or are being made. An `Item` can be made without arguments and
+/// moved. Ending early stops the threads after their present item.
+///
+/// `make` is called from several threads at once, and LibTorch's modes (gradients,
+/// inference) are those of a new thread there. `next` is for one thread.
+///
+/// Throws `c10::ValueError` for other numbers of threads and items ahead.
 ///
 /// Example:
 /// ```
@@ -38,7 +45,13 @@ class OrderedStream {
         end_(end),
         ahead_(ahead),
         make_(std::move(make)) {
-    for (int i = 0; i < std::max(1, threads); ++i) {
+    TORCH_CHECK_VALUE(
+        threads >= 1 && ahead >= 1,
+        "OrderedStream: expected threads >= 1 and ahead >= 1, got ",
+        threads,
+        " and ",
+        ahead);
+    for (int i = 0; i < threads; ++i) {
       threads_.emplace_back([this] { work(); });
     }
   }
@@ -109,4 +122,4 @@ class OrderedStream {
   std::vector<std::thread> threads_;
 };
 
-}  // namespace program
+}  // namespace trmml::data

@@ -9,6 +9,7 @@
 namespace trmml::data {
 
 /// Gathers what is wrong with a data set, so that one run shows all of it. Ours.
+/// Private to src/data.
 ///
 /// Keeps the first 20 faults as lines and counts the rest; memory stays bounded however
 /// broken a file is.
@@ -28,7 +29,7 @@ class Faults {
 
   /// `place` is where in the file ("line 3", "annotation 17", "" for all of it),
   /// `what` one clause: what was expected and what was found. Text from files may be
-  /// anything: quote it with `in_quotes` of `src/io/quoted.hpp`.
+  /// anything: quote it with `io::in_quotes`.
   void
   add(const std::filesystem::path& file, std::string_view place, std::string_view what);
 

@@ -1,0 +1,178 @@
+"""What a training program makes of its options, before, during and after the training.
+
+    python3 tests/examples/train_csv_test.py PROGRAMS EXAMPLES_DATA SCRATCH
+
+Needs nothing but Python.
+"""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import sys
+
+import data_sets
+from programs import check, finish, refused, run
+
+PROGRAMS, DATA, SCRATCH = (os.path.abspath(path) for path in sys.argv[1:])
+TRAIN_CSV = f"{PROGRAMS}/train_csv"
+SET = ["--dataset", "csv", "--data", "sets/csv/train.csv", "--test-data", "sets/csv/test.csv"]
+CLIP = ["--clip", "clip.safetensors", "--vocab", f"{DATA}/scenes_merges.txt", "--resolution", "96",
+        "--views", "1", "--workers", "1", "--threads", "1", "--held-out", "0.3"]
+TRAIN = [TRAIN_CSV, *SET, *CLIP, "--known-label-proportion", "0.5"]
+SHORT = [*TRAIN, "--method", "text-image", "--epochs", "1", "--n-ctx", "2"]
+
+
+def report(folder):
+    return json.loads(pathlib.Path(folder, "report.json").read_text())
+
+
+# ---------------------------------------------------------------- options in a file
+
+def check_bad_config():
+    for text, complaint in (
+            ("# ours\nepoch=3\n", 'line 2: expected the name of an option .*, got "epoch"'),
+            ("dry-run=true", 'line 1: expected the name of an option .*, got "dry-run"'),
+            ("epochs", 'line 1: expected name=value, got "epochs"'),
+            ("[training]\nepochs=3\n", r"line 1: expected name=value, got the section \[training\]"),
+            ("epochs=3\nseed=1\nepochs=4\n", "line 3: epochs stands there twice"),
+            ("out=my run\n", "line 1: expected a value in quotes, or without blanks, got my run"),
+            ('out="run\n', 'line 1: expected a text that ends with " on its line'),
+            ('out="\\x"\n', r"line 1: expected an escape of TOML, got \\x"),
+            ("out=[a, b\n", r"line 1: expected a list that ends with \] on its line"),
+            ("out=\n", 'line 1: expected a value, got ""')):
+        pathlib.Path("bad.toml").write_text(text)
+        refused(2, f"--config, {complaint}", *TRAIN, "--config", "bad.toml", "--print-config")
+
+
+def check_round_trip():
+    """Every option is there, also those not given, and any text survives."""
+    path = "r#1 \"a\" 'b' \\c, [d]=\t"
+    printed, _ = run(0, *TRAIN, "--print-config", "--out", path, "--unknown-labels", "assume-absent")
+    values = dict(line.split("=", 1) for line in printed.splitlines())
+    for name, value in {
+            "known-label-proportion": "0.5", "epochs": "30", "prompt-learning-rate": "0.001",
+            "matcher-learning-rate": "0.0001", "weight-decay": "0.005", "ema-memory": "0.82",
+            "patience": "8", "n-ctx": "16", "distillation-weight": "1", "contrastive-weight": "0.1",
+            "policy": '"relations"', "positive-share": "0.6", "negative-share": "0.6",
+            "evidence-visual": "1", "score": '"mean"', "absent-weight": "0.3",
+            "unknown-labels": '"assume-absent"'}.items():
+        check(values.get(name) == value, f"{name}: expected {value}, got {values.get(name)}")
+    check("pseudo-weight" not in values and "pseudo-from-epoch" not in values,
+          f"what the data or other options decide: {printed}")
+    pathlib.Path("all.toml").write_text(printed)
+    again, _ = run(0, TRAIN_CSV, "--config", "all.toml", "--print-config")
+    check(again == printed, f"round trip: expected {printed}, got {again}")
+    for method in ("zero-shot", "linear-pooled", "text-pixel"):
+        printed, _ = run(0, *TRAIN, "--method", method, "--print-config")
+        pathlib.Path("all.toml").write_text(printed)
+        again, _ = run(0, TRAIN_CSV, "--config", "all.toml", "--print-config")
+        check(again == printed, f"round trip of {method}: expected {printed}, got {again}")
+
+
+# ---------------------------------------------------------------- before anything is encoded
+
+def check_early():
+    """With and without --dry-run, and before the cache is touched."""
+    pathlib.Path("mask.csv").write_text("image,category,state\nnone.jpg,dog,present\n")
+    pathlib.Path("other.csv").write_text("image,labels\nstreet/0.jpg,lion;dog\n")
+    for status, complaint, *options in (
+            (3, "none.csv: .*--mask", "--mask", "none.csv", "--mask-code", "hcp"),
+            (3, "mask.csv: .*none.jpg", "--mask", "mask.csv", "--mask-code", "hcp"),
+            (2, "--mask-code: nonsense not in", "--mask", "mask.csv", "--mask-code", "nonsense"),
+            (2, "--heads: expected a divisor of 128", "--heads", "3"),
+            (2, "--n-ctx: expected at most [0-9]+ context tokens, as the prompt of \"[a-z]+\" has",
+             "--n-ctx", "60"),
+            (2, "--attn-dim: expected 128", "--attention-init", "identity", "--attn-dim", "64"),
+            (3, "expected known labels to train on, got none in 8 training pictures",
+             "--removal-rate", "0.9999999"),
+            (3, "expected known absences.* got [0-9]+ present and 0 absent", "--positives-left", "0.4")):
+        words = [TRAIN_CSV, *SET, *CLIP, "--cache", "untouched", *options]
+        refused(status, complaint, *words, "--dry-run")
+        refused(status, complaint, *words, "--out", "refused")
+    refused(3, 'other.csv: expected the categories of train.csv, got them without .*"cat".* and with '
+            '"lion"', TRAIN_CSV, *SET[:-1], "other.csv", *CLIP, "--dry-run")
+    refused(2, '--method: expected a method of zero-shot, .*, got "trmml"', *TRAIN, "--method", "trmml")
+    check(not os.path.exists("untouched"), "something was encoded")
+
+
+# ---------------------------------------------------------------- the cache of features
+
+def files_there(printed):
+    """Of the three parts: files that were there, and files in all."""
+    return [tuple(map(int, pair)) for pair in re.findall(r"\((\d+) of (\d+) files there\)", printed)]
+
+
+def check_cache():
+    run_of = lambda out, *more: run(0, *SHORT, "--cache", "cache", "--out", out, *more)
+    printed, _ = run(0, *SHORT, "--cache", "cache", "--dry-run")
+    check("0 of 26 views are there" in printed, f"--dry-run: {printed}")
+    printed, shown = run_of("first")
+    check(files_there(printed) == [(0, 2), (0, 1), (0, 1)], f"a new cache: {printed}")
+    check(re.search(r"^features of training pictures: .*16.* in all", shown, re.M), f"shown: {shown}")
+    printed, _ = run(0, *SHORT, "--cache", "cache", "--dry-run")
+    check("26 of 26 views are there" in printed, f"--dry-run: {printed}")
+    all_there = [(2, 2), (1, 1), (1, 1)]
+
+    # Neither where things are nor when the weights were written matters.
+    os.utime("clip.safetensors")
+    printed, _ = run_of("second")
+    check(files_there(printed) == all_there, f"touched weights: {printed}")
+    os.rename("sets", "moved")
+    os.rename("clip.safetensors", "moved/clip.safetensors")
+    os.symlink("moved", "sets")
+    os.symlink("moved/clip.safetensors", "clip.safetensors")
+    printed, _ = run_of("third")
+    check(files_there(printed) == all_there, f"moved data: {printed}")
+
+    # A picture that is replaced in place is another one.
+    shutil.copy("moved/csv/street/13.jpg", "moved/csv/street/12.jpg")
+    printed, _ = run_of("fourth")
+    check(files_there(printed) == [(2, 2), (1, 1), (0, 1)], f"another test picture: {printed}")
+
+
+# ---------------------------------------------------------------- what a run leaves
+
+def check_results():
+    said, _ = run(0, *TRAIN, "--method", "text-image", "--n-ctx", "2", "--cache", "cache", "--out",
+                  "early", "--epochs", "30", "--patience", "2", "--logit-scale", "20")
+    early = report("early")
+    line = re.search(r"^stopped early, after (\d+) of 30 epochs, 2 of them without gain; epoch (\d+) is "
+                     r"chosen, with held-out mAP (\d+\.\d\d)$", said, re.M)
+    check(line is not None, f"the end of the training: {said}")
+    if line:
+        check([early["stopped_early"], early["epochs"], early["best_epoch"],
+               f"{100 * early['held_out_mAP']:.2f}"]
+              == [True, int(line[1]), int(line[2]), line[3]], f"{line[0]}: report {early}")
+    check("Epoch chosen" in pathlib.Path("early/report.html").read_text(), "report.html")
+    check(re.search(r"^training pictures: 8; of 32 labels \d+ known, \d+ present and \d+ absent$", said,
+                    re.M), f"what the mask left: {said}")
+    run(0, *TRAIN, "--n-ctx", "2", "--cache", "cache", "--out", "full", "--epochs", "2", "--seed", "3")
+    full = report("full")
+    check(full["stopped_early"] is False and set(full["settings"]) == {
+        "mask-seed", "attn-dim", "mlp-hidden", "pseudo-from-epoch", "pseudo-weight"}
+        and full["settings"]["mask-seed"] == 3 and full["settings"]["pseudo-from-epoch"] == 1,
+        f"settings: {full.get('settings')}")
+
+    # A run without training has no state, and is not overwritten either.
+    run(0, *TRAIN, "--method", "zero-shot", "--cache", "cache", "--out", "zero")
+    before = pathlib.Path("zero/report.json").read_bytes()
+    for more in ([], ["--resume"]):
+        refused(2, "--out: zero holds a finished run", *TRAIN, "--method", "linear-pooled", "--cache",
+                "cache", "--out", "zero", *more)
+    check(pathlib.Path("zero/report.json").read_bytes() == before, "zero/report.json was touched")
+    check("best_epoch" not in report("zero") and report("zero")["held_out_mAP"] > 0, "zero-shot")
+
+
+shutil.rmtree(SCRATCH, ignore_errors=True)
+os.makedirs(SCRATCH)
+os.chdir(SCRATCH)
+data_sets.write_all("sets")
+shutil.copy(f"{DATA}/scenes_clip.safetensors", "clip.safetensors")
+check_bad_config()
+check_round_trip()
+check_early()
+check_cache()
+check_results()
+finish()
