@@ -55,6 +55,18 @@ void check_finite(const CLI::App& app) {
 
 namespace {
 
+// CLI11 makes a large number of -1.
+void check_sign(const CLI::App& app) {
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& text : option->results()) {
+      if (option->get_type_name().rfind("UINT", 0) == 0 && text.rfind('-', 0) == 0) {
+        throw CLI::ValidationError(
+            option->get_name(), "expected a whole number of 0 or more, got " + text);
+      }
+    }
+  }
+}
+
 // "predict" of "build/predict", "reproduce" of an app that is called "reproduce table".
 std::string name_of(const CLI::App& app, const char* path) {
   const std::string& own = app.get_name();
@@ -115,6 +127,7 @@ void parse(CLI::App& app, int argc, char** argv) {
   try {
     app.parse(argc, argv);
     check_finite(app);
+    check_sign(app);
   } catch (const CLI::ParseError& error) {
     std::exit(app.exit(error) == 0 ? kDone : kUsage);
   }

@@ -195,8 +195,12 @@ inline CLI::Validator at_least(double least) {
 /// written config.toml).
 inline bool is_given(const CLI::App& app, const std::string& flag) {
   const CLI::Option* option = app.get_option_no_throw(flag);
-  return option != nullptr && option->count() > 0 &&
-         option->results().front() != option->get_default_str();
+  if (option == nullptr || option->count() == 0) {
+    return false;
+  }
+  const bool is_flag = option->get_expected_min() == 0;
+  const std::string& value = option->results().front();
+  return value != option->get_default_str() && !(is_flag && value == "false");
 }
 
 /// Refuses options that are given and change nothing; `what` would let them.

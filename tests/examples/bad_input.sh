@@ -78,7 +78,7 @@ expect 2 "train_csv: --augmentation: expected a method with prompts, got zero-sh
 expect 2 "train_scenes: --policy: expected one of relations, relations-soft, got none" train_scenes --policy none
 expect 2 "train_scenes: --epochs: expected 1 or more, got 0" train_scenes --epochs 0
 expect 2 "train_scenes: --batch-size: expected 1 or more, got -5" train_scenes --batch-size -5
-expect 2 "train_scenes: --prompt-learning-rate: expected a finite number, got nan" \
+expect 2 "train_scenes: --prompt-learning-rate: expected 0 or more, got nan" \
   train_scenes --prompt-learning-rate nan
 expect 2 "train_scenes: --weight-decay: expected a finite number, got inf" train_scenes --weight-decay inf
 while read -r flag value range; do
@@ -178,7 +178,7 @@ cp cut.safetensors clip/state.safetensors
 expect 4 "pretrain_clip: clip/state.safetensors: ... (the file was cut off?)" \
   pretrain_clip --out clip --resume --width 2 --steps 1
 cp foreign.safetensors clip/state.safetensors
-expect 4 'pretrain_clip: clip/state.safetensors: expected a whole number under "steps" in the state...' \
+expect 4 'pretrain_clip: clip/state.safetensors: expected a state of format trmml.clip_pretraining.1, got a file without one' \
   pretrain_clip --out clip --resume --width 2 --steps 1
 
 finish

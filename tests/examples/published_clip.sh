@@ -123,7 +123,7 @@ same beside_openai features script.texts features 0
 mkdir -p away cache home/.cache/trmml
 cp "$vit/openai.pt" away
 away=(encode --clip away/openai.pt "${heads[@]}" "${texts[@]}")
-fails 3 "encode: no vocabulary of CLIP in away, $TRMML_CACHE (looked for ...); scripts/setup --clip-vocab puts one into the cache, --vocab names one" \
+fails 3 "encode: no vocabulary of CLIP in away, $TRMML_CACHE (looked for ...); scripts/setup --clip-vocab puts one into the cache; ...see --vocab" \
   "${away[@]}" --out nowhere.safetensors
 gzip -c "$vit/merges.txt" >cache/bpe_simple_vocab_16e6.txt.gz
 cp "$vit/sharded/tokenizer.json" home/.cache/trmml

@@ -28,7 +28,7 @@ os.remove("csv/street/14.jpg")
 train = [TRAIN_CSV, "--dataset", "csv", "--data", "csv/train.csv", "--test-data", "csv/test.csv",
          "--clip", f"{DATA}/scenes_clip.safetensors", "--vocab", f"{DATA}/scenes_merges.txt",
          "--resolution", 96, "--augmentation", "none", "--threads", 1, "--method", "text-pixel",
-         "--epochs", 1, "--known-label-proportion", 0.5]
+         "--epochs", 1, "--known-label-proportion", 0.5, "--held-out", 0.4]
 
 # Whether features are cached or not, the path is told and nothing takes the picture's place.
 refused(3, "csv/street/3.jpg: JPEG: ", *train, "--out", "all")

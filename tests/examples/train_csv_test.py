@@ -19,8 +19,9 @@ PROGRAMS, DATA, SCRATCH = (os.path.abspath(path) for path in sys.argv[1:])
 TRAIN_CSV = f"{PROGRAMS}/train_csv"
 SET = ["--dataset", "csv", "--data", "sets/csv/train.csv", "--test-data", "sets/csv/test.csv"]
 CLIP = ["--clip", "clip.safetensors", "--vocab", f"{DATA}/scenes_merges.txt", "--resolution", "96",
-        "--views", "1", "--workers", "1", "--threads", "1", "--held-out", "0.3"]
-TRAIN = [TRAIN_CSV, *SET, *CLIP, "--known-label-proportion", "0.5"]
+        "--workers", "1", "--threads", "1", "--held-out", "0.3"]
+PLAIN = [TRAIN_CSV, *SET, *CLIP, "--known-label-proportion", "0.5"]
+TRAIN = [*PLAIN, "--views", "1"]
 SHORT = [*TRAIN, "--method", "text-image", "--epochs", "1", "--n-ctx", "2"]
 
 
@@ -65,7 +66,7 @@ def check_round_trip():
     again, _ = run(0, TRAIN_CSV, "--config", "all.toml", "--print-config")
     check(again == printed, f"round trip: expected {printed}, got {again}")
     for method in ("zero-shot", "linear-pooled", "text-pixel"):
-        printed, _ = run(0, *TRAIN, "--method", method, "--print-config")
+        printed, _ = run(0, *PLAIN, "--method", method, "--print-config")
         pathlib.Path("all.toml").write_text(printed)
         again, _ = run(0, TRAIN_CSV, "--config", "all.toml", "--print-config")
         check(again == printed, f"round trip of {method}: expected {printed}, got {again}")
@@ -156,11 +157,11 @@ def check_results():
         f"settings: {full.get('settings')}")
 
     # A run without training has no state, and is not overwritten either.
-    run(0, *TRAIN, "--method", "zero-shot", "--cache", "cache", "--out", "zero")
+    untrained = [*PLAIN, "--features", "on-the-fly", "--out", "zero", "--method"]
+    run(0, *untrained, "zero-shot")
     before = pathlib.Path("zero/report.json").read_bytes()
     for more in ([], ["--resume"]):
-        refused(2, "--out: zero holds a finished run", *TRAIN, "--method", "linear-pooled", "--cache",
-                "cache", "--out", "zero", *more)
+        refused(2, "--out: zero holds a finished run", *untrained, "linear-pooled", *more)
     check(pathlib.Path("zero/report.json").read_bytes() == before, "zero/report.json was touched")
     check("best_epoch" not in report("zero") and report("zero")["held_out_mAP"] > 0, "zero-shot")
 

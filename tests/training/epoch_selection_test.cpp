@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <vector>
 
@@ -68,6 +69,17 @@ TEST_CASE("Trainer: returns to the averaged weights of the best epoch") {
       trmml::training::mean_average_precision(
           trmml::training::predict(*method, held_out.features), held_out.labels)
           .mAP == result.best_mAP);
+}
+
+TEST_CASE("Trainer: keeps the last epoch when held-out pictures cannot choose one") {
+  HeldOutSet nothing = hill_held_out();
+  nothing.labels = at::zeros_like(nothing.labels);
+  const auto method = std::make_shared<Hill>();
+  Trainer trainer(method, TrmMlLoss(), hill_options().epochs(5).patience(2));
+  const TrainingResult result = trainer.fit(hill_set(), nothing);
+  CHECK(result.epochs == 5);
+  CHECK(result.best_epoch == 4);
+  CHECK(std::isnan(result.best_mAP));
 }
 
 TEST_CASE("Trainer: stops early after `patience` epochs without gain") {

@@ -344,13 +344,3 @@ TEST_CASE("Trainer: trains once") {
       "Trainer::fit: expected to be called once, got a second call (make a new "
       "Trainer)");
 }
-
-TEST_CASE("Trainer: held-out pictures that say nothing are refused") {
-  toy::Problem problem = toy::make_problem();
-  problem.held_out.labels = at::zeros_like(problem.held_out.labels);
-  TrmMl model = toy::make_model(problem);
-  CHECK(
-      error_of<c10::ValueError>([&] { train(model.ptr(), problem); }) ==
-      "Trainer::fit: expected held-out labels with a category whose average precision "
-      "is defined, to choose the epoch by, got none");
-}

@@ -33,7 +33,8 @@ struct EpochScores {
   at::Tensor held_out_logits;      ///< [n, C] of the averaged weights
 };
 
-/// Scores every epoch and keeps the averaged weights of the best, by held-out mAP.
+/// Scores every epoch and keeps the averaged weights of the best, by held-out mAP; of
+/// the last, while no category of the held-out pictures has an average precision (NaN).
 class EpochSelection {
  public:
   /// By which logits an epoch is scored.
@@ -59,7 +60,8 @@ class EpochSelection {
         best_test_mAP_ = std::max(best_test_mAP_, *scores.test_mAP);
       }
     }
-    if (best_.empty() || scores.held_out_mAP > best_mAP_) {
+    const bool is_no_gain = scores.held_out_mAP <= best_mAP_;  // false for NaN
+    if (best_.empty() || !is_no_gain) {
       best_mAP_ = scores.held_out_mAP;
       best_epoch_ = epoch;
       best_.clear();

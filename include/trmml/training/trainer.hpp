@@ -12,7 +12,6 @@
 #include <fmt/format.h>
 
 #include <chrono>
-#include <cmath>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -54,7 +53,7 @@ struct TrainerCallbacks {
 struct TrainingResult {
   int64_t epochs = 0;      ///< epochs done
   int64_t best_epoch = 0;  ///< from 0, by held-out mAP
-  double best_mAP = 0.0;   ///< on the held-out pictures
+  double best_mAP = 0.0;   ///< on the held-out pictures; NaN if they have none
 
   /// What choosing the epoch on the test itself would have shown, if one was given:
   /// not a result, but what many papers print.
@@ -83,8 +82,7 @@ struct TrainingResult {
 /// `Interrupted`
 /// when asked to stop, `CheckpointError` when a state does not fit, `WriteError` when
 /// one cannot be written (the one before it is then whole), `c10::ValueError` for
-/// options out of range, shapes that disagree, and held-out pictures that no average
-/// precision can be computed of.
+/// options out of range and shapes that disagree.
 /// ```
 /// Trainer trainer(model.ptr(), TrmMlLoss(), TrainerOptions().epochs(15));
 /// TrainingResult result = trainer.fit(train, held_out);
@@ -234,13 +232,6 @@ class Trainer {
     if (test != nullptr) {
       check_set(test->features, test->labels, train.labels.size(1));
     }
-    const auto no_scores = at::zeros(held_out.labels.sizes());
-    TORCH_CHECK_VALUE(
-        !std::isnan(mean_average_precision(no_scores, held_out.labels).mAP),
-        kWhere,
-        ": expected held-out labels with a category whose average precision is "
-        "defined, "
-        "to choose the epoch by, got none");
     steps_ = (train.labels.size(0) + options_.batch_size() - 1) / options_.batch_size();
     training_step_.start(steps_);
     run_clock_.start();
