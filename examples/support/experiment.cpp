@@ -199,7 +199,7 @@ Scores linear_scores(
     probe.fit(train, observed);
     const at::Tensor scores = probe.scores(held_out);
     const double mAP = held_out_mAP(world, scores);
-    if (mAP > best_mAP) {
+    if (!best.held_out.defined() || mAP > best_mAP) {
       best_mAP = mAP;
       best = {scores, probe.scores(features(world.test))};
     }
@@ -216,7 +216,7 @@ Scores with_zero_shot(World& world, const Scores& scores) {
     const at::Tensor mixed = weight * standardised(scores.held_out) +
                              standardised(zero_shot_of(world, world.held_out));
     const double mAP = held_out_mAP(world, mixed);
-    if (mAP > best_mAP) {
+    if (!best.held_out.defined() || mAP > best_mAP) {
       best_mAP = mAP;
       best = {
           mixed,
@@ -273,19 +273,22 @@ quality(const at::Tensor& pseudo, const at::Tensor& truth, const at::Tensor& obs
       as_label_matrix(pseudo), as_label_matrix(truth), as_label_matrix(observed));
 }
 
-// One line of an epoch; what does not exist, such as the precision of no labels, is
-// "-".
+// What does not exist, such as the mAP of pictures without a positive, is "-".
+std::string in_percent(double mAP) {
+  return std::isnan(mAP) ? "-" : fmt::format("{:.2f}", 100 * mAP);
+}
+
 std::string epoch_line(
     const trmml::training::EpochReport& epoch,
     const std::optional<trmml::evaluation::PseudoLabelQuality>& pseudo) {
   std::string line = fmt::format(
-      "epoch {:2}  loss {:.3f}  held-out mAP {:.2f} (raw {:.2f})",
+      "epoch {:2}  loss {:.3f}  held-out mAP {} (raw {})",
       epoch.epoch,
       epoch.losses.empty() ? 0.0 : epoch.losses.back().second,
-      100 * epoch.held_out_mAP,
-      100 * epoch.held_out_mAP_raw);
+      in_percent(epoch.held_out_mAP),
+      in_percent(epoch.held_out_mAP_raw));
   if (epoch.test_mAP) {
-    line += fmt::format("  test mAP {:.2f}", 100 * *epoch.test_mAP);
+    line += "  test mAP " + in_percent(*epoch.test_mAP);
   }
   if (pseudo) {
     const auto figure = [](double x) {
@@ -315,10 +318,10 @@ std::string chosen_line(
                 trained.epochs - 1 - trained.best_epoch)
           : fmt::format("{} epochs", trained.epochs);
   return fmt::format(
-      "{}; epoch {} is chosen, with held-out mAP {:.2f}",
+      "{}; epoch {} is chosen, with held-out mAP {}",
       epochs,
       trained.best_epoch,
-      100 * trained.best_mAP);
+      in_percent(trained.best_mAP));
 }
 
 Scores train(

@@ -44,7 +44,7 @@ std::string summary(const RunResult& result, const RunOptions& options) {
       "{}, {}: held-out mAP {}, test mAP {} (%){}",
       options.method,
       options.protocol.description(),
-      percent(result.report.held_out_mAP),
+      percent(result.report.held_out_mAP.value_or(trmml::report::RunReport::kNone)),
       percent(result.report.mAP),
       std::isnan(best_on_test)
           ? ""

@@ -83,8 +83,8 @@ std::vector<std::pair<std::string, std::string>> run_facts(const RunReport& repo
     facts.emplace_back("Unreadable pictures, left out", counts);
   }
   facts.emplace_back("Selected on", report.selected_on);
-  if (!std::isnan(report.held_out_mAP)) {
-    facts.emplace_back("Held-out mAP", in_percent(report.held_out_mAP));
+  if (report.held_out_mAP) {
+    facts.emplace_back("Held-out mAP", in_percent(*report.held_out_mAP));
   }
   if (report.runs > 1) {
     facts.emplace_back("Runs (seeds)", std::to_string(report.runs));

@@ -134,8 +134,8 @@ void add_labels(const RunReport& report, Json& json) {
 
 void add_training(const RunReport& report, Json& json) {
   json["selected_on"] = report.selected_on;
-  if (!std::isnan(report.held_out_mAP)) {
-    json["held_out_mAP"] = number(report.held_out_mAP);
+  if (report.held_out_mAP) {
+    json["held_out_mAP"] = number(*report.held_out_mAP);
   }
   if (report.best_epoch) {
     json["best_epoch"] = *report.best_epoch;

@@ -105,7 +105,7 @@ refused("--top-k: expected less than the 3 categories, got 3 ${nothing}" --top-k
 refused("--scale excludes --logits" --logits --scale ranking)
 refused("--threshold: expected a number, got 'x'" --threshold x)
 refused("--seed: expected a whole number of 0 or more, got -1" --seed -1)
-refused("--top-k: expected a smaller number, got '99999999999999999999'" --top-k 99999999999999999999)
+refused("--threads: expected a smaller number, got '99999999999'" --threads 99999999999)
 refused("--ap: expected a value, got none" --ap)
 refused("--out: expected a name that ends with .json, got report.csv" --out report.csv)
 run(6 --scores none.csv --labels labels.csv --out none/report.json)

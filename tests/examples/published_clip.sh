@@ -147,6 +147,9 @@ fails 2 "encode: --precision: expected fp32 or bf16 on a CPU, got fp16 (weights 
 quietly encode --clip "$vit/openai.pt" "${heads[@]}" --images "$expected/pictures" --precision bf16 --out brain.safetensors
 same brain features "$expected/images.safetensors" quick 5e-2
 
+fails 2 "encode: --image-heads: expected a CLIP with a vision transformer, got the ResNet $data/small-rn/openai.pt (it would have no effect)" \
+  encode --clip "$data/small-rn/openai.pt" "${heads[@]}" --images "$expected/pictures" --out x.safetensors
+
 # ------------------------------------------------------------ all comparisons
 
 "$compare" <comparisons.txt >differences.txt || fault "compare_features: exit status $?"

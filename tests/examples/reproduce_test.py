@@ -164,7 +164,7 @@ def check_breaks():
     check([table["trm-ml", column][0] for column in ("50 %", "90 %", "average")] == [1, 1, 1]
           and table["trm-ml", "50 %"][2] == "", f"the table after two runs: {table}")
     printed, _ = run(0, REPRODUCE, *TABLE)
-    epochs = [int(n) for n in re.findall(r"^epoch +(\d+)", printed.split("seed 1")[1], re.M)]
+    epochs = [int(n) for n in re.findall(r"^epoch +(\d+)", printed.split(", seed 1")[1], re.M)]
     check(epochs[0] in (lines - 1, lines), f"after {lines} epochs and a kill: again from {epochs[0]}")
     check_numbers("tables")
     for name in ("md", "csv", "json", "html"):

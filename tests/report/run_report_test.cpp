@@ -288,6 +288,19 @@ TEST_CASE("the common part of report.html") {
   report.mAP_best_on_test = 0.8;
   CHECK(contains(
       html_report(report).html(), "<dt>mAP, best on test</dt><dd>80.0 %</dd>"));
+  report.held_out_mAP = NAN;
+  report.best_epoch = 7;
+  report.stopped_early = true;
+  report.unreadable = {{"training", 2}, {"test", 0}};
+  report.settings = {{"n-ctx", 16.0}};
+  for (const std::string fact :
+       {"<dt>Held-out mAP</dt><dd>-</dd>",
+        "<dt>Epochs</dt><dd>15, stopped early</dd>",
+        "<dt>Epoch chosen, from 0</dt><dd>7</dd>",
+        "<dt>Unreadable pictures, left out</dt><dd>2 training, 0 test</dd>",
+        "<dt>Setting n-ctx</dt><dd>16</dd>"}) {
+    CHECK(contains(html_report(report).html(), fact));
+  }
 }
 
 TEST_CASE("report.html draws what the epochs have shown") {

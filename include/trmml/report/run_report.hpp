@@ -77,7 +77,7 @@ struct RunReport {
   std::vector<CategoryRecord> categories;
 
   std::string selected_on;                 ///< "held-out" or "test"
-  double held_out_mAP = kNone;             ///< of what was chosen
+  std::optional<double> held_out_mAP;      ///< of what was chosen
   std::optional<std::int64_t> best_epoch;  ///< the one chosen, from 0
   double mAP_best_on_test =
       kNone;                   ///< what selection on test would have shown, if known
