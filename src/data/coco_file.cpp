@@ -126,7 +126,7 @@ std::optional<bool> read_is_crowd(value& field, const Place& place) {
   return std::nullopt;
 }
 
-std::optional<CocoImage> read_image(object& item, const Place& place) {
+std::optional<CocoImage> read_image_entry(object& item, const Place& place) {
   constexpr std::array<std::string_view, 2> kKeys = {"id", "file_name"};
   std::optional<std::int64_t> id;
   std::optional<std::string> name;
@@ -268,7 +268,7 @@ CocoFile read_coco_file(const std::filesystem::path& path, Faults& faults) {
     read_fields(root, kKeys, kKeys.size(), place, [&](std::size_t k, value& field) {
       if (k == 0) {
         file.images_are_complete =
-            read_array(field, kKeys[k], "image", place, file.images, read_image);
+            read_array(field, kKeys[k], "image", place, file.images, read_image_entry);
       } else if (k == 1) {
         read_array(
             field, kKeys[k], "annotation", place, file.annotations, read_annotation);

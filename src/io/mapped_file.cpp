@@ -21,7 +21,7 @@ namespace trmml::io {
 namespace {
 
 [[noreturn]] void
-fail(const std::filesystem::path& path, std::string_view operation, int error) {
+fail_to_read(const std::filesystem::path& path, std::string_view operation, int error) {
   throw CheckpointError(fmt::format(
       "{}: cannot {} the file: {}",
       path.string(),
@@ -40,7 +40,7 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
   // O_NONBLOCK: a named pipe must not make us wait.
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) {
-    fail(path, "open", errno);
+    fail_to_read(path, "open", errno);
   }
   struct stat status {};
   if (::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
@@ -60,7 +60,7 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
     if (address == MAP_FAILED) {
       const int error = errno;
       ::close(descriptor);
-      fail(path, "map", error);
+      fail_to_read(path, "map", error);
     }
     data_ = static_cast<char*>(address);
   }

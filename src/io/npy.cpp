@@ -29,12 +29,12 @@ static_assert(
     std::endian::native == std::endian::little,
     "numbers of a file are mapped as they are, and most files are little-endian");
 
-struct Dtype {
+struct NpyDtype {
   std::string_view descr;  // as written here
   at::ScalarType type;
 };
 
-constexpr std::array<Dtype, 9> kDtypes = {{
+constexpr std::array<NpyDtype, 9> kNpyDtypes = {{
     {"|i1", at::kChar},
     {"<i2", at::kShort},
     {"<i4", at::kInt},
@@ -144,8 +144,8 @@ at::Tensor read_npy(const std::filesystem::path& path) {
     file.fail(fmt::format("expected numbers, got text ({})", header.descr()));
   }
   const std::string tail = header.descr().substr(1);
-  const auto dtype =
-      std::find_if(kDtypes.begin(), kDtypes.end(), [&tail](const Dtype& known) {
+  const auto dtype = std::find_if(
+      kNpyDtypes.begin(), kNpyDtypes.end(), [&tail](const NpyDtype& known) {
         return known.descr.substr(1) == tail;
       });
   if (dtype->type == at::kBool) {
@@ -214,12 +214,12 @@ void write_npy(const std::filesystem::path& path, const at::Tensor& array) {
       array.defined() && array.layout() == at::kStrided,
       "write_npy: expected a dense tensor, got ",
       array.defined() ? "a sparse one" : "an undefined one");
-  const auto dtype =
-      std::find_if(kDtypes.begin(), kDtypes.end(), [&array](const Dtype& known) {
+  const auto dtype = std::find_if(
+      kNpyDtypes.begin(), kNpyDtypes.end(), [&array](const NpyDtype& known) {
         return known.type == array.scalar_type();
       });
   TORCH_CHECK_VALUE(
-      dtype != kDtypes.end(),
+      dtype != kNpyDtypes.end(),
       "write_npy: expected a dtype among int8 .. int64, uint8, bool, float16, float32, "
       "float64, got ",
       toString(array.scalar_type()));

@@ -5,12 +5,13 @@
 #include <torch/nn/modules/batchnorm.h>
 #include <torch/nn/modules/linear.h>
 
-#include <functional>
 #include <string>
 
 #include "support/catch.hpp"
 #include "support/temporary_folder.hpp"
+#include "support/tensors.hpp"
 
+using test::error_of;
 using trmml::io::load_module;
 using trmml::io::module_tensors;
 using trmml::io::TensorMap;
@@ -30,15 +31,6 @@ struct Net : torch::nn::Cloneable<Net> {
   torch::nn::BatchNorm1d norm{nullptr};
   at::Tensor steps, mask;
 };
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const trmml::CheckpointError& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 /// Values that a fresh `Net` does not have, under every name.
 TensorMap other_values() {
@@ -114,7 +106,8 @@ TEST_CASE("everything that does not fit is reported at once and nothing is chang
   tensors["norm.bias"] = at::ones({3}, at::kLong);
   tensors["mask"] = at::ones({2}, at::kByte);
   CHECK(
-      error_of([&] { load_module(net, tensors, "weights.safetensors"); }) ==
+      error_of<trmml::CheckpointError>(
+          [&] { load_module(net, tensors, "weights.safetensors"); }) ==
       "weights.safetensors: 2 missing: linear.bias, norm.weight; 1 unexpected: "
       "head.weight; 2 of another shape: linear.weight expected [3, 2], got [2], "
       "norm.running_var expected [3], got []; 3 of another type: mask expected Bool, "
@@ -129,7 +122,9 @@ TEST_CASE("one problem alone is enough to change nothing") {
     const TensorMap before = copy_of(module_tensors(net));
     TensorMap tensors = other_values();
     tensors[name] = at::Tensor();
-    CHECK(error_of([&] { load_module(net, tensors, "w"); }) == "w: 1 missing: " + name);
+    CHECK(error_of<trmml::CheckpointError>([&] {
+            load_module(net, tensors, "w");
+          }) == "w: 1 missing: " + name);
     CHECK(same(module_tensors(net), before));
   }
 }
@@ -142,7 +137,7 @@ TEST_CASE("long lists end after twenty names") {
     tensors["x" + std::to_string(i)] = at::ones({1});
     names += i < 30 ? (i > 10 ? ", x" : "x") + std::to_string(i) : "";
   }
-  CHECK(error_of([&] {
+  CHECK(error_of<trmml::CheckpointError>([&] {
           load_module(net, tensors, "w");
         }) == "w: 23 unexpected: " + names + ", and 3 more");
 }
@@ -160,7 +155,7 @@ TEST_CASE("a prefix selects the names of one module") {
   CHECK(same(module_tensors(net), values));
   tensors["visual.proj"] = at::ones({1});
   tensors.erase("visual.mask");
-  CHECK(error_of([&] {
+  CHECK(error_of<trmml::CheckpointError>([&] {
           load_module(net, tensors, "clip", "visual.");
         }) == "clip: 1 missing: visual.mask; 1 unexpected: visual.proj");
 }

@@ -20,6 +20,7 @@ using support::read_bytes;
 using support::TemporaryFolder;
 using support::write_bytes;
 using test::error_of;
+using test::same;
 using trmml::io::read_npy;
 using trmml::io::read_npy_names;
 using trmml::io::write_npy;
@@ -50,10 +51,6 @@ std::vector<std::string> names_of(const std::string& bytes) {
   const TemporaryFolder folder;
   write_bytes(folder / "file", bytes);
   return read_npy_names(folder / "file");
-}
-
-bool same(const at::Tensor& a, const at::Tensor& b) {
-  return a.scalar_type() == b.scalar_type() && a.sizes() == b.sizes() && a.equal(b);
 }
 
 at::Tensor matrix(at::ScalarType type) {

@@ -21,6 +21,7 @@ using support::read_bytes;
 using support::TemporaryFolder;
 using support::write_bytes;
 using test::error_of;
+using test::same;
 using trmml::io::read_safetensors;
 using trmml::io::SafetensorsFile;
 using trmml::io::TensorMap;
@@ -59,10 +60,6 @@ SafetensorsFile read_file_of(const std::string& bytes) {
   const TemporaryFolder folder;
   write_bytes(folder / "file", bytes);
   return read_safetensors(folder / "file");  // the mapping outlives the name
-}
-
-bool same(const at::Tensor& a, const at::Tensor& b) {
-  return a.scalar_type() == b.scalar_type() && a.sizes() == b.sizes() && a.equal(b);
 }
 
 TensorMap one_of_each() {

@@ -14,6 +14,7 @@
 
 #include "support/catch.hpp"
 #include "support/temporary_folder.hpp"
+#include "support/tensors.hpp"
 #include "support/torch_archives.hpp"
 
 using support::archive_of;
@@ -23,6 +24,8 @@ using support::write_bytes;
 using support::zip_of;
 using support::ZipEnd;
 using support::ZipItem;
+using test::error_of;
+using test::same;
 using trmml::io::read_torch_archive;
 using trmml::io::TensorMap;
 using trmml::io::TorchArchive;
@@ -38,28 +41,16 @@ TorchArchive read_bytes_of(const std::string& bytes) {
   return read_torch_archive(folder / "file.pt");  // the mapping outlives the name
 }
 
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const trmml::CheckpointError& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
 /// The message for a file with these bytes, without the path in front.
 std::string error_of_file(const std::string& bytes) {
   const TemporaryFolder folder;
   const std::filesystem::path path = folder / "bad.pt";
   write_bytes(path, bytes);
-  const std::string message = error_of([&] { read_torch_archive(path); });
+  const std::string message =
+      error_of<trmml::CheckpointError>([&] { read_torch_archive(path); });
   const std::string prefix = path.string() + ": ";
   return message.substr(0, prefix.size()) == prefix ? message.substr(prefix.size())
                                                     : message;
-}
-
-bool same(const at::Tensor& a, const at::Tensor& b) {
-  return a.scalar_type() == b.scalar_type() && a.sizes() == b.sizes() && a.equal(b);
 }
 
 bool ends_with(const std::string& text, const std::string& end) {
@@ -382,10 +373,10 @@ TEST_CASE("bad archives are refused, each with its own message") {
 TEST_CASE("what is no file is refused as an archive") {
   const TemporaryFolder folder;
   const std::string missing = (folder / "missing").string();
-  CHECK(error_of([&] {
+  CHECK(error_of<trmml::CheckpointError>([&] {
           read_torch_archive(missing);
         }) == missing + ": cannot open the file: No such file or directory");
-  CHECK(error_of([&] {
+  CHECK(error_of<trmml::CheckpointError>([&] {
           read_torch_archive(folder.path());
         }) == folder.path().string() + ": expected a regular file, got something else");
 }
@@ -560,7 +551,8 @@ TEST_CASE("modules of TorchScript are bags of tensors") {
 TEST_CASE("what PyTorch writes but this library does not read is said plainly") {
   const auto error = [](const char* name) {
     const std::string path = (kArchives / name).string();
-    return error_of([&] { read_torch_archive(path); }).substr(path.size() + 2);
+    return error_of<trmml::CheckpointError>([&] { read_torch_archive(path); })
+        .substr(path.size() + 2);
   };
   CHECK(
       error("old.pt") ==

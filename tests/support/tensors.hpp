@@ -68,6 +68,11 @@ inline bool is_equal(const at::Tensor& a, const at::Tensor& b) {
   return a.sizes() == b.sizes() && a.to(at::kDouble).equal(b.to(at::kDouble));
 }
 
+/// Same type, same shape, same values.
+inline bool same(const at::Tensor& a, const at::Tensor& b) {
+  return a.scalar_type() == b.scalar_type() && a.sizes() == b.sizes() && a.equal(b);
+}
+
 /// The message of the `Error` that `f` throws; "no error" when it throws none. Any
 /// other exception passes through.
 template <typename Error = c10::Error, typename F>
