@@ -26,6 +26,9 @@ set(standard_only core/error core/version version)
 # Never in a public header: heavy, private to src, or both.
 set(never_public "torch/torch.h" "torch/all.h" "nlohmann/" "stb/" "zlib.h" "utf8proc.h" "simdjson.h" "pugixml.hpp" "catch2/" "CLI/")
 
+# Is inline and depends on the flags of whoever includes it: core/parallel.hpp has another.
+set(never_called "at::parallel_for(")
+
 set(faults 0)
 macro(fault text)
   message(NOTICE "${name}: ${text}")
@@ -84,6 +87,12 @@ foreach(file IN LISTS files)
   if(folder AND NOT DEFINED allow_${folder})
     fault("folder '${folder}' has no floor (cmake/check_layers.cmake lists them)")
     continue()
+  endif()
+
+  file(READ "${file}" text)
+  string(FIND "${text}" "${never_called}" place)
+  if(NOT place EQUAL -1)
+    fault("may not call ${never_called}..), use trmml::parallel_for")
   endif()
 
   file(STRINGS "${file}" lines REGEX "^[ \t]*#[ \t]*include")

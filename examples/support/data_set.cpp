@@ -68,8 +68,7 @@ const std::string& source_of(const Options& o, Part part) {
 
 Split read_coco(const Options& o, Part part, int64_t year) {
   data::CocoOptions options;
-  options.year(year).part(
-      part == Part::kTrain ? data::CocoPart::kTrain : data::CocoPart::kVal);
+  options.year(year).part(part == Part::kTrain ? part : Part::kVal);
   options.images(word_of(kCocoImages, o.images, options.images()))
       .order(word_of(kCocoOrders, o.order));
   options.check_pictures(o.check_pictures);
@@ -93,17 +92,15 @@ Split read_coco_json(const Options& o, Part part) {
 Split read_voc(const Options& o, Part part, int year) {
   data::VocOptions options;
   options.year = year;
-  options.part = year == 2007 ? (part == Part::kTrain ? "trainval" : "test")
-                              : (part == Part::kTrain ? "train" : "val");
+  if (year == 2007) {
+    options.part = part == Part::kTrain ? Part::kTrainVal : Part::kTest;
+  } else {
+    options.part = part == Part::kTrain ? Part::kTrain : Part::kVal;
+  }
   options.difficult = word_of(kDifficult, o.difficult);
   options.names = o.synonyms ? data::VocNames::kSynonyms : data::VocNames::kWords;
   options.check_pictures = o.check_pictures;
   return data::read_voc(o.data, options);
-}
-
-data::VisualGenomePart vg_part(Part part) {
-  return part == Part::kTrain ? data::VisualGenomePart::kTrain
-                              : data::VisualGenomePart::kTest;
 }
 
 Split read_vg200(const Options& o, Part part) {
@@ -115,34 +112,32 @@ Split read_vg200(const Options& o, Part part) {
   if (!o.category_names.empty()) {
     options.names(o.category_names);
   }
-  return data::read_visual_genome(options, vg_part(part));
+  return data::read_visual_genome(options, part);
 }
 
 Split read_vg256(const Options& o, Part part) {
   return data::read_visual_genome_256(
-      data::VisualGenome256Options(o.data).check_pictures(o.check_pictures),
-      vg_part(part));
+      data::VisualGenome256Options(o.data).check_pictures(o.check_pictures), part);
 }
 
 Split read_nus_wide(const Options& o, Part part) {
-  const bool train = part == Part::kTrain;
   data::NusWideOptions options(o.data);
   options.list(word_of(kNusLists, o.list)).check_pictures(o.check_pictures);
   if (!o.label_lists.empty()) {
     const fs::path lists = o.label_lists;
     const bool is_csv = options.list() == data::NusWideList::kRepublished;
-    const fs::path file =
-        is_csv ? "nus_wid_data.csv"
-               : fmt::format("ImageList/{}Imagelist.txt", train ? "Train" : "Test");
+    const fs::path file = is_csv ? "nus_wid_data.csv"
+                                 : fmt::format(
+                                       "ImageList/{}Imagelist.txt",
+                                       part == Part::kTrain ? "Train" : "Test");
     options.image_list(lists / file).labels(lists / "TrainTestLabels");
   }
-  return data::read_nus_wide(
-      options, train ? data::NusWidePart::kTrain : data::NusWidePart::kTest);
+  return data::read_nus_wide(options, part);
 }
 
 Split read_cub(const Options& o, Part part) {
   data::CubOptions options;
-  options.part = part == Part::kTrain ? "train" : "test";
+  options.part = part;
   options.min_certainty = o.min_certainty;
   options.check_pictures = o.check_pictures;
   return data::read_cub(o.data, options);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "trmml/data/part.hpp"
 #include "trmml/data/split.hpp"
 
 #include <CLI/CLI.hpp>
@@ -11,7 +12,8 @@
 
 namespace data_set {
 
-enum class Part { kTrain, kTest };
+/// Here `kTrain`, what a publication trains on, and `kTest`, what it scores.
+using trmml::data::Part;
 
 /// A data set with everything that changes its rows, its labels or its names. Each
 /// group of options belongs to one family of data sets.

@@ -19,10 +19,6 @@ using io::in_quotes;
 namespace {
 
 std::string describe_resnet(const ModifiedResNetOptions& tower) {
-  struct Known {
-    const char* name;
-    ModifiedResNetOptions tower;
-  };
   for (const auto& [name, options] :
        {std::pair("RN50", ClipModelOptions::rn50()),
         std::pair("RN101", ClipModelOptions::rn101()),

@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "../io/text.hpp"
+
 // Text as Unicode characters, with the classes and cases that Python's `str` and
 // `regex` know. Private to `src/clip`.
 
@@ -13,20 +15,7 @@ namespace trmml::clip::unicode {
 
 inline constexpr char32_t kReplacement = 0xFFFD;
 
-inline void append_utf8(std::string& bytes, char32_t point) {
-  const auto tail = [point](int shift) {
-    return static_cast<char>(0x80 | ((point >> shift) & 0x3F));
-  };
-  if (point < 0x80) {
-    bytes.push_back(static_cast<char>(point));
-  } else if (point < 0x800) {
-    bytes.append({static_cast<char>(0xC0 | (point >> 6)), tail(0)});
-  } else if (point < 0x10000) {
-    bytes.append({static_cast<char>(0xE0 | (point >> 12)), tail(6), tail(0)});
-  } else {
-    bytes.append({static_cast<char>(0xF0 | (point >> 18)), tail(12), tail(6), tail(0)});
-  }
-}
+using io::append_utf8;
 
 std::string to_utf8(std::u32string_view points);
 

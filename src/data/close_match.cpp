@@ -7,20 +7,13 @@
 #include <utility>
 
 #include "../io/quoted.hpp"
+#include "../io/text.hpp"
 
 namespace trmml::data {
 namespace {
 
 constexpr std::size_t kHints = 3;
 constexpr std::size_t kLongestName = 100;  // the distance costs its square
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  for (char& c : result) {
-    c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  }
-  return result;
-}
 
 // Insertions, deletions and changes of a byte, and swaps of two neighbours, that make b
 // of a (Levenshtein's distance with Damerau's swaps, none of them edited again).
@@ -51,13 +44,13 @@ std::string close_match(std::string_view name, const std::vector<std::string>& n
   if (name.empty() || name.size() > kLongestName) {
     return "";
   }
-  const std::string wanted = lower(name);
+  const std::string wanted = io::ascii_lower(name);
   std::vector<std::pair<std::size_t, std::string_view>> close;  // edits, name
   for (const std::string& candidate : names) {
     if (candidate.size() > kLongestName) {
       continue;
     }
-    const std::string other = lower(candidate);
+    const std::string other = io::ascii_lower(candidate);
     if (other == wanted) {
       close.emplace_back(0, candidate);
     } else if (other.find(wanted) != std::string::npos) {

@@ -19,6 +19,7 @@
 #include "../io/quoted.hpp"
 #include "coco_file.hpp"
 #include "faults.hpp"
+#include "part_check.hpp"
 
 namespace trmml::data {
 
@@ -281,7 +282,8 @@ Split read_coco(const fs::path& root, const CocoOptions& options) {
       options.year() == 2014 || options.year() == 2017,
       "read_coco: expected the year 2014 or 2017, got ",
       options.year());
-  const char* part = options.part() == CocoPart::kTrain ? "train" : "val";
+  check_part("read_coco", options.part(), {Part::kTrain, Part::kVal});
+  const std::string_view part = name_of(options.part());
   const std::string folder = fmt::format("{}{}", part, options.year());
   const std::string name = fmt::format("COCO {} {}", options.year(), part);
   const fs::path file = root / "annotations" / ("instances_" + folder + ".json");

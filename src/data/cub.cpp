@@ -18,6 +18,7 @@
 #include "../io/quoted.hpp"
 #include "faults.hpp"
 #include "label_rows.hpp"
+#include "part_check.hpp"
 #include "text_file.hpp"
 
 namespace trmml::data {
@@ -314,11 +315,7 @@ class LabelReader {
 };
 
 void check(const CubOptions& options) {
-  TORCH_CHECK_VALUE(
-      options.part == "train" || options.part == "test",
-      "read_cub: expected train or test as part, got \"",
-      options.part,
-      "\"");
+  check_part("read_cub", options.part, {Part::kTrain, Part::kTest});
   TORCH_CHECK_VALUE(
       options.min_certainty >= 1 && options.min_certainty <= 4,
       "read_cub: expected a certainty of 1 to 4, got ",
@@ -335,15 +332,17 @@ Split read_cub(const fs::path& folder, const CubOptions& options) {
   const fs::path parts = split.root / "train_test_split.txt";
   const fs::path labels = split.root / "attributes" / "image_attribute_labels.txt";
 
-  Faults faults("CUB-200-2011 " + options.part);
+  Faults faults(fmt::format("CUB-200-2011 {}", name_of(options.part)));
   PictureList pictures(split.root, "images/", options.check_pictures);
   split.table.classnames = read_attributes(attributes, faults);
-  const Membership in_part = read_parts(parts, options.part == "train", faults);
+  const Membership in_part = read_parts(parts, options.part == Part::kTrain, faults);
   const RowOf row_of =
       read_images(split.root / "images.txt", parts, in_part, pictures, faults);
   if (pictures.size() == 0 && faults.count() == 0) {
     faults.add(
-        parts, "", fmt::format("expected pictures of {}, got none", options.part));
+        parts,
+        "",
+        fmt::format("expected pictures of {}, got none", name_of(options.part)));
   }
   faults.throw_if_any();
 
@@ -359,7 +358,7 @@ Split read_cub(const fs::path& folder, const CubOptions& options) {
 
   split.name = fmt::format(
       "CUB-200-2011 {}, {} attributes{}",
-      options.part,
+      name_of(options.part),
       n_attributes,
       options.min_certainty == 1
           ? ""

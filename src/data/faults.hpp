@@ -35,16 +35,13 @@ class Faults {
 
   std::size_t count() const { return count_; }
 
-  /// "FILE, PLACE: WHAT", kShown at most.
-  const std::vector<std::string>& lines() const { return lines_; }
-
   /// Throws one `DataError` with all lines and the count of those left out, unless
   /// there is none.
   void throw_if_any() const;
 
  private:
   std::string subject_;
-  std::vector<std::string> lines_;
+  std::vector<std::string> lines_;  // "FILE, PLACE: WHAT", kShown at most
   std::size_t count_ = 0;
 };
 

@@ -15,6 +15,7 @@
 #include <system_error>
 #include <utility>
 
+#include "../io/text.hpp"
 #include "image_decoders.hpp"
 
 namespace trmml::data {
@@ -97,14 +98,6 @@ void check_file_bytes(
     throw DataError(fmt::format(
         "{}: expected a picture, got an empty file (fetch it again)", name));
   }
-}
-
-/// ASCII lower case: endings of files are no matter of language.
-std::string lower(std::string text) {
-  for (char& c : text) {
-    c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  }
-  return text;
 }
 
 }  // namespace
@@ -276,7 +269,7 @@ std::vector<std::string> list_images(const std::filesystem::path& folder) {
         entry.disable_recursion_pending();
         continue;
       }
-      const std::string ending = lower(entry->path().extension().string());
+      const std::string ending = io::ascii_lower(entry->path().extension().string());
       const bool is_picture =
           std::find(std::begin(kImageExtensions), std::end(kImageExtensions), ending) !=
           std::end(kImageExtensions);

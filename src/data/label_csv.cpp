@@ -219,7 +219,7 @@ LabelTable read_label_csv(const fs::path& file) {
   }
   LabelTable table = parse_label_csv(file, csv, faults);
   faults.throw_if_any();
-  table.validate();
+  table.validate(file.string());
   return table;
 }
 

@@ -25,25 +25,32 @@ int64_t LabelTable::index_of(const std::string& classname) const {
       close_match(classname, classnames)));
 }
 
-void LabelTable::validate() const {
+void LabelTable::validate(std::string_view where) const {
   const auto rows = static_cast<int64_t>(images.size());
   const auto columns = static_cast<int64_t>(classnames.size());
-  if (std::set<std::string>(classnames.begin(), classnames.end()).size() !=
-      classnames.size()) {
-    throw DataError("LabelTable: expected unique category names, got a repeated one");
+  std::set<std::string_view> names;
+  for (const std::string& name : classnames) {
+    if (!names.insert(name).second) {
+      throw DataError(fmt::format(
+          "{}: expected unique category names, got {} twice",
+          where,
+          io::in_quotes(name)));
+    }
   }
   if (!labels.defined() || labels.dim() != 2 || labels.size(0) != rows ||
       labels.size(1) != columns || labels.scalar_type() != at::kChar) {
     throw DataError(fmt::format(
-        "LabelTable: expected int8 labels of shape [{}, {}] for {} images and {} "
-        "categories, got {}",
+        "{}: expected int8 labels of shape [{}, {}] for {} images and {} categories, "
+        "got "
+        "{}",
+        where,
         rows,
         columns,
         rows,
         columns,
         labels.defined() ? format_shape(labels.sizes()) : "an undefined tensor"));
   }
-  check_labels(labels, {rows, columns}, "LabelTable");
+  check_labels(labels, {rows, columns}, where);
 }
 
 LabelCounts count_labels(const at::Tensor& labels) {

@@ -219,7 +219,7 @@ LabelTable read_label_array(
   table.labels = from_label_code(values, code, file);
   table.images = std::move(images);
   table.classnames = std::move(classnames);
-  table.validate();
+  table.validate(file.string());
   return table;
 }
 

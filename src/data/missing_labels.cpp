@@ -178,7 +178,7 @@ at::Tensor keep_one_positive(
   return observed;
 }
 
-HeldOutRows cole_held_out(int64_t n, uint32_t seed, double share) {
+HeldOutRows cole_held_out(int64_t n, double share, uint32_t seed) {
   TORCH_CHECK_VALUE(n >= 0, "cole_held_out: expected 0 rows or more, got ", n);
   TORCH_CHECK_VALUE(
       share >= 0.0 && share <= 1.0,

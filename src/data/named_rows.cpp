@@ -1,28 +1,22 @@
 #include "named_rows.hpp"
 
+#include "trmml/data/image.hpp"
+
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cctype>
 #include <utility>
 
 #include "../io/quoted.hpp"
+#include "../io/text.hpp"
 
 namespace trmml::data {
 
 namespace {
 
 std::string_view without_ending(std::string_view name) {
-  constexpr std::string_view kEndings[] = {".jpg", ".jpeg", ".png", ".bmp", ".gif"};
-  for (const std::string_view ending : kEndings) {
-    if (name.size() > ending.size() &&
-        std::equal(
-            ending.begin(),
-            ending.end(),
-            name.end() - ending.size(),
-            [](char a, char b) {
-              return a == std::tolower(static_cast<unsigned char>(b));
-            })) {
+  const std::string lower = io::ascii_lower(name);
+  for (const std::string_view ending : kImageExtensions) {
+    if (lower.size() > ending.size() && lower.ends_with(ending)) {
       return name.substr(0, name.size() - ending.size());
     }
   }

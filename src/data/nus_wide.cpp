@@ -12,6 +12,7 @@
 #include "label_rows.hpp"
 #include "list_file.hpp"
 #include "nus_wide_lists.hpp"
+#include "part_check.hpp"
 #include "text_file.hpp"
 
 namespace trmml::data {
@@ -104,8 +105,9 @@ const std::vector<std::string>& nus_wide_concepts() {
   return concepts;
 }
 
-Split read_nus_wide(const NusWideOptions& options, NusWidePart part) {
-  const bool train = part == NusWidePart::kTrain;
+Split read_nus_wide(const NusWideOptions& options, Part part) {
+  check_part("read_nus_wide", part, {Part::kTrain, Part::kTest});
+  const bool train = part == Part::kTrain;
   const ListFacts facts = facts_of(options.list());
   const std::string folder =
       options.pictures().empty() ? facts.pictures : options.pictures();
@@ -114,7 +116,7 @@ Split read_nus_wide(const NusWideOptions& options, NusWidePart part) {
       "read_nus_wide: expected a folder of pictures below root, got \"",
       folder,
       "\"");
-  Faults faults(fmt::format("NUS-WIDE {}", train ? "train" : "test"));
+  Faults faults(fmt::format("NUS-WIDE {}", name_of(part)));
   Split split;
   split.root = options.root();
   split.table.classnames = read_concepts(options, faults);

@@ -11,7 +11,7 @@
 namespace trmml::data {
 
 void validate(const Split& split) {
-  split.table.validate();
+  split.table.validate(split.name);
   const size_t n = split.table.images.size();
   const size_t n_cls = split.table.classnames.size();
   const auto expect_size = [&](size_t got, size_t expected, const char* what) {

@@ -14,6 +14,7 @@
 #include "json_text.hpp"
 #include "label_rows.hpp"
 #include "list_file.hpp"
+#include "part_check.hpp"
 #include "text_file.hpp"
 #include "visual_genome_files.hpp"
 
@@ -111,11 +112,10 @@ std::vector<std::string> read_category_names(
 std::string describe(
     const VisualGenomeLists& lists,
     const VisualGenomeOptions& options,
-    VisualGenomePart part,
+    Part part,
     std::size_t pictures,
     Faults& faults) {
-  const bool is_train = part == VisualGenomePart::kTrain;
-  const std::size_t published = is_train ? kTrainPictures : kTestPictures;
+  const std::size_t published = part == Part::kTrain ? kTrainPictures : kTestPictures;
   std::string kind = "published lists";
   std::error_code error;
   if (fs::exists(lists.built, error)) {
@@ -125,23 +125,20 @@ std::string describe(
     kind = fmt::format("lists of other sizes than the published {}", published);
   }
   return fmt::format(
-      "VG-{} {}, {}, {} pictures",
-      options.n_cls(),
-      is_train ? "train" : "test",
-      kind,
-      pictures);
+      "VG-{} {}, {}, {} pictures", options.n_cls(), name_of(part), kind, pictures);
 }
 
 }  // namespace
 
-Split read_visual_genome(const VisualGenomeOptions& options, VisualGenomePart part) {
+Split read_visual_genome(const VisualGenomeOptions& options, Part part) {
+  check_part("read_visual_genome", part, {Part::kTrain, Part::kTest});
   TORCH_CHECK_VALUE(
       options.n_cls() > 0,
       "read_visual_genome: expected n_cls > 0, got ",
       options.n_cls());
   const VisualGenomeLists lists(
       options.lists().empty() ? options.root() : options.lists(), options.n_cls());
-  const fs::path& list = part == VisualGenomePart::kTrain ? lists.train : lists.test;
+  const fs::path& list = part == Part::kTrain ? lists.train : lists.test;
   const fs::path names = options.names().empty() ? lists.names : options.names();
 
   Faults faults(fmt::format("VG-{}", options.n_cls()));

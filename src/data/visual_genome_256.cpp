@@ -14,8 +14,10 @@
 #include <unordered_map>
 
 #include "../io/quoted.hpp"
+#include "../io/text.hpp"
 #include "faults.hpp"
 #include "json_text.hpp"
+#include "part_check.hpp"
 #include "visual_genome_files.hpp"
 
 namespace trmml::data {
@@ -58,10 +60,7 @@ std::string_view strip(std::string_view text) {
 
 // What an object is called among the names of the categories.
 std::string plain_name(std::string_view name) {
-  std::string lower(strip(name));
-  for (char& c : lower) {
-    c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  }
+  const std::string lower = io::ascii_lower(strip(name));
   std::string_view text = lower;
   if (text.ends_with('.')) {
     text = strip(text.substr(0, text.size() - 1));
@@ -139,7 +138,7 @@ read_pictures(const fs::path& file, const Categories& categories, Faults& faults
 }
 
 // The rows of one part, ascending.
-std::vector<std::size_t> rows_of(std::size_t pictures, VisualGenomePart part) {
+std::vector<std::size_t> rows_of(std::size_t pictures, Part part) {
   std::vector<std::size_t> order(pictures);
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::mt19937 engine(kSeed);
@@ -147,23 +146,21 @@ std::vector<std::size_t> rows_of(std::size_t pictures, VisualGenomePart part) {
   const auto test = static_cast<std::ptrdiff_t>(
       std::nearbyint(kTestShare * static_cast<double>(pictures)));
   const auto middle = order.end() - test;
-  order = part == VisualGenomePart::kTrain
-              ? std::vector<std::size_t>(order.begin(), middle)
-              : std::vector<std::size_t>(middle, order.end());
+  order = part == Part::kTrain ? std::vector<std::size_t>(order.begin(), middle)
+                               : std::vector<std::size_t>(middle, order.end());
   std::sort(order.begin(), order.end());
   return order;
 }
 
 }  // namespace
 
-Split read_visual_genome_256(
-    const VisualGenome256Options& options,
-    VisualGenomePart part) {
+Split read_visual_genome_256(const VisualGenome256Options& options, Part part) {
+  check_part("read_visual_genome_256", part, {Part::kTrain, Part::kTest});
   const fs::path objects =
       options.objects().empty() ? options.root() / "objects.json" : options.objects();
   const fs::path groups = options.categories().empty() ? options.root() / "vg256.json"
                                                        : options.categories();
-  const char* part_name = part == VisualGenomePart::kTrain ? "train" : "test";
+  const std::string_view part_name = name_of(part);
   Faults faults(fmt::format("VG-256 {}", part_name));
   const Categories categories = read_categories(groups, faults);
   const std::vector<Picture> pictures = read_pictures(objects, categories, faults);

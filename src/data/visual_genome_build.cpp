@@ -13,6 +13,7 @@
 #include <random>
 #include <unordered_map>
 
+#include "../io/text.hpp"
 #include "faults.hpp"
 #include "list_file.hpp"
 #include "text_file.hpp"
@@ -28,7 +29,7 @@ std::string normalised(std::string_view name) {
   for (const char c : name) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte > ' ' && byte != 0x7f) {
-      result += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+      result += io::ascii_lower(c);
     } else if (!result.empty() && result.back() != ' ') {
       result += ' ';
     }

@@ -268,12 +268,6 @@ void check(const VocOptions& options) {
       options.year == 2007 || options.year == 2012,
       "read_voc: expected 2007 or 2012 as year, got ",
       options.year);
-  constexpr std::string_view kParts[] = {"train", "val", "trainval", "test"};
-  TORCH_CHECK_VALUE(
-      std::find(std::begin(kParts), std::end(kParts), options.part) != std::end(kParts),
-      "read_voc: expected train, val, trainval or test as part, got \"",
-      options.part,
-      "\"");
 }
 
 }  // namespace
@@ -284,14 +278,15 @@ Split read_voc(const fs::path& folder, const VocOptions& options) {
   split.name = fmt::format(
       "VOC{} {}, difficult objects {}",
       options.year,
-      options.part,
+      name_of(options.part),
       name_of(options.difficult));
   split.root = find_folder(folder, options.year);
   split.table.classnames = category_names();
   split.names_for_clip = names_for_clip(options.names);
 
   Faults faults(split.name);
-  const fs::path list = split.root / "ImageSets" / "Main" / (options.part + ".txt");
+  const fs::path list =
+      split.root / "ImageSets" / "Main" / fmt::format("{}.txt", name_of(options.part));
   const std::optional<std::string> text = read_utf8(list, faults);
   faults.throw_if_any();
   if (!fs::is_directory(split.root / "Annotations")) {

@@ -20,6 +20,7 @@
 
 #include "mapped_file.hpp"
 #include "npy_header.hpp"
+#include "text.hpp"
 
 namespace trmml::io {
 
@@ -115,24 +116,6 @@ at::Tensor elements(const NpyFile& file, at::ScalarType type) {
     std::reverse(to + i, to + i + header.size);
   }
   return copy;
-}
-
-void append_utf8(std::string& text, uint32_t character) {
-  const auto tail = [character](int shift) {
-    return static_cast<char>(0x80 | (character >> shift & 0x3F));
-  };
-  if (character < 0x80) {
-    text += static_cast<char>(character);
-  } else if (character < 0x800) {
-    text += static_cast<char>(0xC0 | character >> 6);
-    text += tail(0);
-  } else if (character < 0x10000) {
-    text += static_cast<char>(0xE0 | character >> 12);
-    text += {tail(6), tail(0)};
-  } else {
-    text += static_cast<char>(0xF0 | character >> 18);
-    text += {tail(12), tail(6), tail(0)};
-  }
 }
 
 }  // namespace

@@ -249,8 +249,9 @@ std::shared_ptr<FeatureCache> FeatureCache::open(
         shard,
         view == 0 ? source.test_views(first, rows)
                   : source.training_views(at::arange(first, first + rows), view - 1));
+    ++done;
     if (callbacks.progress) {
-      callbacks.progress(++done, plan.shards);
+      callbacks.progress(done, plan.shards);
     }
     if (callbacks.should_stop && callbacks.should_stop() && done < plan.shards) {
       throw Interrupted(fmt::format(

@@ -232,10 +232,6 @@ TEST_CASE("legacy random numbers: nothing is drawn where nothing is to be chosen
 // ---------------------------------------------------------------- torch_version.hpp
 
 TEST_CASE("versions") {
-  CHECK(trmml::torch_at_least(1, 13));
-  CHECK(trmml::torch_at_least(TORCH_VERSION_MAJOR, TORCH_VERSION_MINOR));
-  CHECK_FALSE(trmml::torch_at_least(TORCH_VERSION_MAJOR, TORCH_VERSION_MINOR + 1));
-  CHECK_FALSE(trmml::torch_at_least(TORCH_VERSION_MAJOR + 1, 0));
   CHECK(trmml::torch_version().find(std::to_string(TORCH_VERSION_MAJOR) + ".") == 0);
   CHECK(
       fmt::format(

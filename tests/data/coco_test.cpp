@@ -16,6 +16,7 @@
 #include "reference/coco.hpp"
 #include "support/catch.hpp"
 #include "support/temporary_folder.hpp"
+#include "support/tensors.hpp"
 
 using namespace trmml::data;
 using support::write_bytes;
@@ -188,14 +189,17 @@ TEST_CASE("each year and part of COCO has its own file and folder", "[coco]") {
             R"([{"image_id": 1, "category_id": 3, "area": 1}])",
             kCategories));
   }
-  const auto image = [&](int64_t year, CocoPart part) {
+  const auto image = [&](int64_t year, Part part) {
     return read_coco(root.path(), CocoOptions().year(year).part(part)).table.images[0];
   };
-  CHECK(image(2014, CocoPart::kTrain) == "train2014/train2014.jpg");
-  CHECK(image(2014, CocoPart::kVal) == "val2014/val2014.jpg");
-  CHECK(image(2017, CocoPart::kTrain) == "train2017/train2017.jpg");
-  CHECK(image(2017, CocoPart::kVal) == "val2017/val2017.jpg");
-  CHECK_THROWS_AS(image(2015, CocoPart::kVal), c10::ValueError);
+  CHECK(image(2014, Part::kTrain) == "train2014/train2014.jpg");
+  CHECK(image(2014, Part::kVal) == "val2014/val2014.jpg");
+  CHECK(image(2017, Part::kTrain) == "train2017/train2017.jpg");
+  CHECK(image(2017, Part::kVal) == "val2017/val2017.jpg");
+  CHECK_THROWS_AS(image(2015, Part::kVal), c10::ValueError);
+  CHECK(test::error_of([&] {
+          image(2014, Part::kTrainVal);
+        }) == "read_coco: expected part train or val, got \"trainval\"");
 
   const std::string message = data_error([&] { read_coco(root / "annotations"); });
   CHECK(contains(message, "COCO 2014 train: expected "));

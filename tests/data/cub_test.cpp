@@ -141,7 +141,7 @@ struct Birds {
 
 TEST_CASE("CUB: parts, attributes and labels") {
   const Birds birds(7);
-  const Split test = read_cub(birds.folder.path(), {.part = "test"});
+  const Split test = read_cub(birds.folder.path(), {.part = Part::kTest});
   CHECK(test.name == "CUB-200-2011 test, 312 attributes");
   CHECK(
       test.table.images ==
@@ -202,8 +202,8 @@ TEST_CASE("CUB: attributes.txt may lie beside the folder that is given, not abov
 TEST_CASE("CUB: faults of the lists") {
   const Birds birds(3);
   CHECK(
-      birds.error({.part = "val"}) ==
-      "read_cub: expected train or test as part, got \"val\"");
+      birds.error({.part = Part::kVal}) ==
+      "read_cub: expected part train or test, got \"val\"");
   CHECK(
       birds.error({.min_certainty = 5}) ==
       "read_cub: expected a certainty of 1 to 4, got 5");

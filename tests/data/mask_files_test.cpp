@@ -362,6 +362,10 @@ TEST_CASE("CSV: both forms, there and back") {
   CHECK(contains(
       message_of([&] { read_label_csv(path); }),
       "expected a column for each category, got a list of known labels"));
+  write_bytes(path, "image,cat,dog,cat\na,1,0,0\n");
+  CHECK(message_of([&] {
+          read_label_csv(path);
+        }) == path.string() + ": expected unique category names, got \"cat\" twice");
   // Blanks around a name are part of it.
   table.classnames[2] = mask.classnames[2] = " bird";
   write_mask_csv(path, mask);

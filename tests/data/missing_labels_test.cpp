@@ -200,13 +200,13 @@ TEST_CASE("the rows that Cole et al. hold out") {
       std::accumulate(voc.begin(), voc.end(), int64_t{0})};
   CHECK(seen == list(reference::missing_labels::kHeldOutVoc));
   // Halves round to even, as numpy.round has it.
-  CHECK(cole_held_out(5, 1200, 0.5).held_out.size() == 2);
-  CHECK(cole_held_out(7, 1200, 0.5).held_out.size() == 4);
-  CHECK(cole_held_out(10, 0, 0.0).held_out.empty());
-  CHECK(cole_held_out(10, 0, 1.0).train.empty());
+  CHECK(cole_held_out(5, 0.5).held_out.size() == 2);
+  CHECK(cole_held_out(7, 0.5).held_out.size() == 4);
+  CHECK(cole_held_out(10, 0.0, 0).held_out.empty());
+  CHECK(cole_held_out(10, 1.0, 0).train.empty());
   CHECK(cole_held_out(0).train.empty());
   CHECK(value_error([] {
-          cole_held_out(10, 0, 20);
+          cole_held_out(10, 20, 0);
         }) == "cole_held_out: expected a share in [0, 1], got 20");
 }
 

@@ -15,8 +15,8 @@ using support::write_bytes;
 namespace {
 
 namespace fs = std::filesystem;
-constexpr auto kTrain = NusWidePart::kTrain;
-constexpr auto kTest = NusWidePart::kTest;
+constexpr auto kTrain = Part::kTrain;
+constexpr auto kTest = Part::kTest;
 
 // The official layout with three concepts.
 class Folder : public support::TemporaryFolder {
@@ -40,8 +40,7 @@ class Folder : public support::TemporaryFolder {
     write_bytes(
         *this / ("TrainTestLabels/Labels_" + concept_name + "_" + part + ".txt"), text);
   }
-  std::string complaint_of(const NusWideOptions& options, NusWidePart part = kTrain)
-      const {
+  std::string complaint_of(const NusWideOptions& options, Part part = kTrain) const {
     return complaint(path(), [&] { read_nus_wide(options, part); });
   }
 };
@@ -58,6 +57,7 @@ TEST_CASE("NUS-WIDE: the official list") {
   const Split split = read_nus_wide(folder.path(), kTrain);
   CHECK(split.name == "NUS-WIDE train, official list, 3 pictures instead of 161789");
   CHECK(split.root == folder.path());
+  CHECK_THROWS_AS(read_nus_wide(folder.path(), Part::kVal), c10::ValueError);
   CHECK(
       split.table.classnames == std::vector<std::string>{"nighttime", "sky", "water"});
   CHECK(split.names_for_clip == std::vector<std::string>{"night time", "sky", "water"});

@@ -20,8 +20,8 @@ using support::write_bytes;
 namespace {
 
 namespace fs = std::filesystem;
-constexpr auto kTrain = VisualGenomePart::kTrain;
-constexpr auto kTest = VisualGenomePart::kTest;
+constexpr auto kTrain = Part::kTrain;
+constexpr auto kTest = Part::kTest;
 
 // The published layout with three categories; 7.jpg lies in the second folder.
 class Folder : public support::TemporaryFolder {
@@ -109,6 +109,7 @@ TEST_CASE("VG-200: names are required, from a file or not at all") {
   CHECK(named.table.classnames[2] == "tree");
   const auto unnamed = read_visual_genome(folder.options().unnamed(true), kTrain);
   CHECK(unnamed.table.classnames[2] == "category 2");
+  CHECK_THROWS_AS(read_visual_genome(folder.options(), Part::kVal), c10::ValueError);
   write_bytes(folder / "names.txt", "man\ntree\nman\nbus\n");
   CHECK(
       folder.complaint_of(folder.options().names(folder / "names.txt")) ==
@@ -376,6 +377,7 @@ TEST_CASE("VG-256: what cannot be read") {
       R"([{"image_id": 1, "objects": [{"names": ["Red Bus"]}]},
           {"image_id": 2, "objects": [{"names": ["bus."]}]}])");
   CHECK(complaint_of(R"({"bus": ["bus"]})").empty());
+  CHECK_THROWS_AS(read_visual_genome_256(folder.path(), Part::kVal), c10::ValueError);
   CHECK(
       complaint_of(R"({"bus": ["tram"]})") ==
       "VG-256 train: FOLDER/objects.json: expected pictures with categories, got none");

@@ -55,17 +55,17 @@ TEST_CASE("partial_asymmetric_loss: by hand") {
   const at::Tensor labels = states({1, -1, 0}, {1, 3});
   const at::Tensor w = numbers({2, 0.5, 9}, {1, 3});
   CHECK(
-      f::partial_asymmetric_loss(z, labels, {}, w).item<double>() ==
+      f::partial_asymmetric_loss(z, labels, w).item<double>() ==
       Catch::Approx(3 * (2 * present + 0.5 * absent) / 2.5));
   CHECK(
-      f::partial_asymmetric_loss(z, labels, {}, w * 0.1).item<double>() ==
+      f::partial_asymmetric_loss(z, labels, w * 0.1).item<double>() ==
       Catch::Approx(3 * (0.2 * present + 0.05 * absent)));
 
   // Divided by the images.
   const auto batch = AsymmetricLossOptions().normalisation(LossNormalisation::kBatch);
   CHECK(
       f::partial_asymmetric_loss(
-          at::zeros({2, 2}, at::kDouble), states({1, 0, 0, -1}, {2, 2}), batch)
+          at::zeros({2, 2}, at::kDouble), states({1, 0, 0, -1}, {2, 2}), {}, batch)
           .item<double>() == Catch::Approx((present + absent) / 2));
 }
 
@@ -76,7 +76,7 @@ TEST_CASE("partial_asymmetric_loss: against the reference, with gradients") {
   const auto with = [&](const AsymmetricLossOptions& options,
                         const at::Tensor& weights) {
     return [&, options, weights](const at::Tensor& x) {
-      return f::partial_asymmetric_loss(x, y, options, weights);
+      return f::partial_asymmetric_loss(x, y, weights, options);
     };
   };
   check_reference(with({}, {}), z, ref::kLossDefault, ref::kLossDefaultGradient);
@@ -95,7 +95,7 @@ TEST_CASE("partial_asymmetric_loss: against the reference, with gradients") {
   check_reference(with(bce, {}), z, ref::kLossBce, ref::kLossBceGradient);
   // Without focusing the gradient is that of the value.
   const auto loss = [&](const std::vector<at::Tensor>& in) {
-    return f::partial_asymmetric_loss(in[0], y, bce);
+    return f::partial_asymmetric_loss(in[0], y, {}, bce);
   };
   CHECK(test::gradient_error(loss, {z}) < 1e-6);
 }
@@ -117,10 +117,10 @@ TEST_CASE("partial_asymmetric_loss: invariants") {
   for (int64_t b = 0; b < 4; ++b) {
     const at::Tensor one = z.narrow(0, b, 1);
     const at::Tensor labels = y.narrow(0, b, 1);
-    sum = sum + f::partial_asymmetric_loss(one, labels, batch);
+    sum = sum + f::partial_asymmetric_loss(one, labels, {}, batch);
     weighted = weighted + f::partial_asymmetric_loss(one, labels) * labels.ne(0).sum();
   }
-  CHECK(is_close(f::partial_asymmetric_loss(z, y, batch), sum / 4, 1e-12));
+  CHECK(is_close(f::partial_asymmetric_loss(z, y, {}, batch), sum / 4, 1e-12));
   CHECK(is_close(f::partial_asymmetric_loss(z, y), weighted / y.ne(0).sum(), 1e-12));
 
   // What an unknown entry says does not matter.

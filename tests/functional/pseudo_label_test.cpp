@@ -287,6 +287,29 @@ TEST_CASE("pseudo-labels: messages") {
       "and 0.0001");
 }
 
+TEST_CASE("pseudo-labels: numbers out of range are refused") {
+  const at::Tensor evidence = fill({2, 3}, 1);
+  const at::Tensor labels = at::zeros({2, 3}, at::kChar);
+  const at::Tensor expected = at::ones({3});
+  const auto message = [](const auto& call) { return error_of<c10::ValueError>(call); };
+  CHECK(
+      message([&] { f::rank_pseudo_labels(evidence, labels, expected, 1.5, 0.5); }) ==
+      "functional::rank_pseudo_labels: expected shares in [0, 1], got 1.5 and 0.5");
+  CHECK(message([&] {
+          f::rank_soft_targets(evidence, labels, expected, 0);
+        }) == "functional::rank_soft_targets: expected softness > 0, got 0");
+  CHECK(message([&] {
+          f::splc_pseudo_labels(evidence, labels, 1);
+        }) == "functional::splc_pseudo_labels: expected a threshold in (0, 1), got 1");
+  CHECK(message([&] {
+          f::confident_absences(labels, evidence, -0.1);
+        }) == "functional::confident_absences: expected `below` in [0, 1], got -0.1");
+  CHECK(
+      message([&] { f::pseudo_label_weight(labels, 25, 3, 0.3); }) ==
+      "functional::pseudo_label_weight: expected reference > 0 and 0 <= smallest <= "
+      "largest, got 25, 3 and 0.3");
+}
+
 TEST_CASE("labels: a type without -1 is refused wherever labels go") {
   const at::Tensor logits = at::zeros({1, 2});
   const at::Tensor good = states({0, 1}, {1, 2});

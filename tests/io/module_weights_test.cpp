@@ -142,24 +142,6 @@ TEST_CASE("long lists end after twenty names") {
         }) == "w: 23 unexpected: " + names + ", and 3 more");
 }
 
-TEST_CASE("a prefix selects the names of one module") {
-  Net net;
-  const TensorMap values = other_values();
-  TensorMap tensors;
-  for (const auto& [name, tensor] : values) {
-    tensors["visual." + name] = tensor;
-  }
-  tensors["text.weight"] = at::ones({1});
-  tensors["linear.bias"] = at::ones({99});
-  load_module(net, tensors, "clip", "visual.");
-  CHECK(same(module_tensors(net), values));
-  tensors["visual.proj"] = at::ones({1});
-  tensors.erase("visual.mask");
-  CHECK(error_of<trmml::CheckpointError>([&] {
-          load_module(net, tensors, "clip", "visual.");
-        }) == "clip: 1 missing: visual.mask; 1 unexpected: visual.proj");
-}
-
 TEST_CASE("widths of numbers are converted, kinds of numbers are not") {
   Net net;
   TensorMap tensors = other_values();

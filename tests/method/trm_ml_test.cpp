@@ -8,6 +8,9 @@
 #include "trmml/method/trm_ml_loss.hpp"
 
 #include <ATen/ATen.h>
+#include <torch/nn/modules/container/sequential.h>
+#include <torch/nn/modules/dropout.h>
+#include <torch/nn/modules/linear.h>
 
 #include <limits>
 #include <memory>
@@ -351,6 +354,11 @@ TEST_CASE("TrmMl: messages") {
       build(contradiction, small::frozen_text()).find("embed_dim 10 and 8") !=
       std::string::npos);
   contradiction = options();
+  contradiction.prompts().n_prompts(3);
+  CHECK(
+      build(contradiction, small::frozen_text()) ==
+      "TrmMl: expected 1 or 2 prompts a category, got 3");
+  contradiction = options();
   contradiction.prompts(small::prompts(kC - 1));
   CHECK(
       build(contradiction, small::frozen_text()).find("n_cls 2, 3 and 3") !=
@@ -589,6 +597,20 @@ int extra_parts(const std::string& base, const std::string& row) {
 }
 
 }  // namespace
+
+TEST_CASE("EvaluationMode: every part comes back in the mode it was in") {
+  torch::nn::Sequential model(torch::nn::Dropout(0.5), torch::nn::Linear(2, 2));
+  model->train();
+  model->ptr(0)->eval();  // a part that somebody froze
+  {
+    const trmml::EvaluationMode evaluation(*model);
+    CHECK_FALSE(model->is_training());
+    CHECK_FALSE(model->ptr(1)->is_training());
+  }
+  CHECK(model->is_training());
+  CHECK_FALSE(model->ptr(0)->is_training());
+  CHECK(model->ptr(1)->is_training());
+}
 
 TEST_CASE("methods: every row is the one before it and one part more") {
   CHECK(extra_parts("region", "region+distillation") == 1);

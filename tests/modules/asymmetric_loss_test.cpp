@@ -20,11 +20,11 @@ TEST_CASE("AsymmetricLoss: the function with its options") {
   AsymmetricLoss loss(options);
   CHECK(is_close(
       loss->forward(z, y),
-      trmml::functional::partial_asymmetric_loss(z, y, options),
+      trmml::functional::partial_asymmetric_loss(z, y, {}, options),
       1e-15));
   CHECK(is_close(
       loss->forward(z, y, w),
-      trmml::functional::partial_asymmetric_loss(z, y, options, w),
+      trmml::functional::partial_asymmetric_loss(z, y, w, options),
       1e-15));
   CHECK(is_close(
       loss->forward_soft(z, w, y.eq(0)),

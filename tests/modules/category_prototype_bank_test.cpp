@@ -32,7 +32,7 @@ CategoryPrototypeBank make_double(const CategoryPrototypeBankOptions& options) {
 TEST_CASE("CategoryPrototypeBank: by hand, both kinds and the text") {
   CategoryPrototypeBank bank(CategoryPrototypeBankOptions(2, 2).momentum(0.5));
   CHECK(bank->visual().eq(0).all().item<bool>());
-  CHECK_FALSE(bank->ready().any().item<bool>());
+  CHECK_FALSE(bank->visual_ready().any().item<bool>());
 
   // Image 0: category 0 present (3, 4), category 1 absent (0, 2).
   const at::Tensor text = numbers({0, 5, 2, 0, 1, 1, 1, 1}, {2, 2, 2});
@@ -40,7 +40,7 @@ TEST_CASE("CategoryPrototypeBank: by hand, both kinds and the text") {
   CHECK(is_close(bank->visual(), numbers({0.6, 0.8, 0, 0}, {2, 2}), 1e-6));
   CHECK(is_close(bank->negative(), numbers({0, 0, 0, 1}, {2, 2}), 1e-6));
   CHECK(is_equal(bank->visual_ready(), at::tensor({1, 0})));
-  CHECK(is_equal(bank->ready(), at::tensor({1, 0})));
+  CHECK(is_equal(bank->visual_ready(), at::tensor({1, 0})));
   CHECK(is_equal(bank->negative_ready(), at::tensor({0, 1})));
   CHECK(is_close(bank->text(), numbers({0, 1, 1, 0}, {2, 2}), 1e-6));
 
@@ -54,7 +54,7 @@ TEST_CASE("CategoryPrototypeBank: by hand, both kinds and the text") {
 
   bank->clear();
   CHECK(bank->visual().eq(0).all().item<bool>());
-  CHECK_FALSE(bank->ready().any().item<bool>());
+  CHECK_FALSE(bank->visual_ready().any().item<bool>());
 }
 
 TEST_CASE(

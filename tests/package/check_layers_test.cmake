@@ -40,6 +40,9 @@ expect_good(src/data/a.cpp "#include \"private.hpp\"\n#include <zlib.h>")
 expect_good(include/trmml/core/torch_version.hpp "#if TORCH_VERSION_MAJOR > 1\n#endif")
 expect_good(include/trmml/core/a.hpp "// #include \"trmml/data/image.hpp\"")
 
+expect_bad(src/data/a.cpp "at::parallel_for(0, n, 1, f)"
+  "may not call at::parallel_for(..), use trmml::parallel_for")
+
 # Includes that climb, in every spelling.
 expect_bad(include/trmml/modules/a.hpp "#include \"trmml/clip/b.hpp\""
   "floor 'modules' may not include trmml/clip/b.hpp")

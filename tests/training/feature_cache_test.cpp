@@ -172,6 +172,21 @@ TEST_CASE("FeatureCache: goes on where it was stopped") {
   CHECK(cache->test_views(0, kN).global.equal(source.test_views(0, kN).global));
 }
 
+TEST_CASE(
+    "FeatureCache: counts its files where nobody watches, and the last one ends it") {
+  const TemporaryFolder folder;
+  Numbered source;
+  FeatureCacheCallbacks callbacks;
+  int asked = 0;
+  callbacks.should_stop = [&asked] { return ++asked == 2; };
+  const std::string message = error_of<trmml::Interrupted>(
+      [&] { FeatureCache::open(options_in(folder), source, callbacks); });
+  CHECK(message.find("stopped after 2 of 9 files of features") == 0);
+  callbacks.should_stop = [&asked] { return ++asked == 2 + 7; };  // behind the last
+  CHECK(FeatureCache::open(options_in(folder), source, callbacks)->size() == kN);
+  CHECK(asked == 2 + 7);
+}
+
 TEST_CASE("FeatureCache: a file that is gone is computed anew, a damaged one refused") {
   const TemporaryFolder folder;
   Numbered source;

@@ -186,7 +186,7 @@ TEST_CASE("save_optimizer, load_optimizer: training goes on as if nothing had be
   const trmml::io::TensorMap before = saved;
   step(optimizer, a, -1);
   torch::optim::AdamW resumed = make_optimizer(b);
-  trmml::training::load_optimizer(resumed, "adamw", saved);
+  trmml::training::load_optimizer(resumed, "adamw", saved, "state");
   step(resumed, b, -1);
   for (size_t i = 0; i < a.size(); ++i) {
     CHECK(a[i].equal(b[i]));
@@ -213,7 +213,7 @@ TEST_CASE("load_optimizer: moments of another shape") {
   const auto message = [&w](const trmml::io::TensorMap& tensors) {
     return error_of<trmml::CheckpointError>([&] {
       torch::optim::AdamW other = make_optimizer(w);
-      trmml::training::load_optimizer(other, "adamw", tensors);
+      trmml::training::load_optimizer(other, "adamw", tensors, "state");
     });
   };
   CHECK(message(saved) == "no error");
@@ -221,8 +221,8 @@ TEST_CASE("load_optimizer: moments of another shape") {
   wrong["adamw.0001.exp_avg"] = at::zeros({5});
   CHECK(
       message(wrong) ==
-      "load_optimizer: expected moments of the shape of parameter adamw.0001, got "
-      "others (was the run started with other options?)");
+      "state: expected moments of the shape of parameter adamw.0001, got others "
+      "(was the run started with other options?)");
   wrong = saved;
   wrong.erase("adamw.0000.exp_avg_sq");
   CHECK(message(wrong).find("parameter adamw.0000") != std::string::npos);

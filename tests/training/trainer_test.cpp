@@ -252,6 +252,9 @@ TEST_CASE("Trainer: options out of range") {
   CHECK(
       message(TrainerOptions().resume(true)) ==
       "Trainer: expected a folder to resume from, got resume without folder");
+  CHECK(error_of<c10::ValueError>([] {
+          Trainer trainer(nullptr, TrmMlLoss(), {});
+        }) == "Trainer: expected a method and a loss, got none");
   CHECK(
       error_of<c10::ValueError>([&model] {
         Trainer trainer(

@@ -219,6 +219,7 @@ TEST_CASE("Trainer: the mean of a loss over an epoch") {
   const double expected = trmml::functional::partial_asymmetric_loss(
                               at::zeros({8, 2}, at::kDouble),
                               set.labels,
+                              {},
                               trmml::AsymmetricLossOptions().normalisation(
                                   trmml::LossNormalisation::kBatch))
                               .item<double>();

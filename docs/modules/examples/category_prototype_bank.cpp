@@ -33,6 +33,6 @@ int main() {
   auto copy =
       std::dynamic_pointer_cast<trmml::CategoryPrototypeBankImpl>(bank->clone());
   bank->clear();
-  fmt::print("cleared: {}, ", bank->ready().sum().item<int64_t>());
-  fmt::print("the copy keeps {}\n", copy->ready().sum().item<int64_t>());
+  fmt::print("cleared: {}, ", bank->visual_ready().sum().item<int64_t>());
+  fmt::print("the copy keeps {}\n", copy->visual_ready().sum().item<int64_t>());
 }

@@ -1,6 +1,7 @@
 #pragma once
 
-#include <ATen/Parallel.h>
+#include "trmml/core/parallel.hpp"
+
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/bmm.h>
@@ -146,7 +147,7 @@ inline void WinogradConv::gather(
   const int64_t n = v.size(1);
   const float* from = x.data_ptr<float>();
   float* to = v.data_ptr<float>();
-  at::parallel_for(0, n, 1, [&](int64_t begin, int64_t end) {
+  parallel_for(n, [&](int64_t begin, int64_t end) {
     alignas(64) float d[kPlaces * kLanes];
     for (int64_t t = begin; t < end; ++t) {
       const float* picture =
@@ -187,7 +188,7 @@ inline void WinogradConv::scatter(
   const float* bias = bias_.data_ptr<float>();
   float* to = y.data_ptr<float>();
   const float least = relu_ ? 0.0F : -std::numeric_limits<float>::infinity();
-  at::parallel_for(0, n, 1, [&](int64_t begin, int64_t end) {
+  parallel_for(n, [&](int64_t begin, int64_t end) {
     alignas(64) float d[kPlaces * kLanes];
     for (int64_t t = begin; t < end; ++t) {
       float* picture =

@@ -11,12 +11,6 @@
 
 namespace trmml {
 
-/// True when LibTorch is at least `major.minor`.
-constexpr bool torch_at_least(int major, int minor) {
-  return TORCH_VERSION_MAJOR > major ||
-         (TORCH_VERSION_MAJOR == major && TORCH_VERSION_MINOR >= minor);
-}
-
 /// The version this code was compiled against, e.g. "1.13.1".
 inline std::string torch_version() {
   return TORCH_VERSION;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "trmml/data/category_names.hpp"
+#include "trmml/data/part.hpp"
 #include "trmml/data/split.hpp"
 
 #include <torch/arg.h>
@@ -10,8 +11,6 @@
 #include <string>
 
 namespace trmml::data {
-
-enum class CocoPart { kTrain, kVal };
 
 /// Which pictures become rows. Beside each: whose code does so (docs/data/coco.md).
 enum class CocoImages {
@@ -35,13 +34,15 @@ enum class CocoOrder {
 ///
 /// Example:
 /// ```
-/// CocoOptions().year(2017).part(CocoPart::kVal).images(CocoImages::kAll)
+/// CocoOptions().year(2017).part(Part::kVal).images(CocoImages::kAll)
 /// ```
 struct CocoOptions {
   /// 2014 or 2017.
   TORCH_ARG(int64_t, year) = 2014;
 
-  TORCH_ARG(CocoPart, part) = CocoPart::kTrain;
+  /// `kTrain` or `kVal`, which is the test of most publications.
+  TORCH_ARG(Part, part) = Part::kTrain;
+
   TORCH_ARG(CocoImages, images) = CocoImages::kAnnotated;
   TORCH_ARG(CocoOrder, order) = CocoOrder::kImages;
 

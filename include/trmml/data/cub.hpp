@@ -1,5 +1,6 @@
 #pragma once
 
+#include "trmml/data/part.hpp"
 #include "trmml/data/split.hpp"
 
 #include <filesystem>
@@ -12,11 +13,11 @@ namespace trmml::data {
 ///
 /// Example:
 /// ```
-/// const data::Split test = data::read_cub("data", {.part = "test"});
+/// const data::Split test = data::read_cub("data", {.part = data::Part::kTest});
 /// ```
 struct CubOptions {
-  /// "train" (5,994 pictures) or "test" (5,794).
-  std::string part = "train";
+  /// `kTrain` (5,994 pictures) or `kTest` (5,794).
+  Part part = Part::kTrain;
 
   /// Labels below this certainty, 1 to 4, are unknown: 1 "not visible", 2 "guessing",
   /// 3 "probably", 4 "definitely". 1 takes every label as it stands; 3 leaves out what
@@ -41,7 +42,8 @@ struct CubOptions {
 ///
 /// Throws `DataError` with all faults: missing files, fields that are no numbers in
 /// their range, ids that are unknown or there twice, pictures without a part,
-/// attributes without a label. `c10::ValueError` for an unknown part or certainty.
+/// attributes without a label. `c10::ValueError` for a part that is not there and an
+/// unknown certainty.
 Split read_cub(const std::filesystem::path& folder, const CubOptions& options = {});
 
 /// An attribute of CUB-200-2011 in words: "bird with a dagger bill" for

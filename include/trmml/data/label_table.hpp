@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace trmml::data {
@@ -22,8 +23,10 @@ struct LabelTable {
   /// unknown.
   int64_t index_of(const std::string& classname) const;
 
-  /// Throws `DataError` when the three members contradict each other.
-  void validate() const;
+  /// Throws `DataError`, beginning with `where` (say the file's name), when a category
+  /// is there twice or the three members contradict each other, and `c10::ValueError`
+  /// for labels outside {-1, 0, +1}.
+  void validate(std::string_view where = "LabelTable") const;
 };
 
 /// Known entries, present ones and absent ones of a label matrix.

@@ -77,7 +77,7 @@ struct HeldOutRows {
 /// Of NumPy's `RandomState(seed).permutation(n)` the last round(share * n) rows are
 /// held out (halves round to even). Labels are hidden first, in the whole training set:
 /// the order of both matters, as each has its own generator of the same seed.
-HeldOutRows cole_held_out(int64_t n, uint32_t seed = 1200, double share = 0.2);
+HeldOutRows cole_held_out(int64_t n, double share = 0.2, uint32_t seed = 1200);
 
 /// A part of `n` rows to choose the epoch on. Ours.
 ///

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "trmml/data/part.hpp"
 #include "trmml/data/split.hpp"
 
 #include <torch/arg.h>
@@ -13,8 +14,6 @@
 // NUS-WIDE (Chua et al., CIVR 2009), 81 concepts; see docs/data/nus_wide.md.
 
 namespace trmml::data {
-
-enum class NusWidePart { kTrain, kTest };
 
 /// Many pictures have vanished from Flickr, so three lists are in use. Results on
 /// different ones must never be mixed; `Split::name` says which one it is.
@@ -73,8 +72,8 @@ const std::vector<std::string>& nus_wide_concepts();
 ///
 /// Example:
 /// ```
-/// const auto test = data::read_nus_wide("datasets/nus-wide", NusWidePart::kTest);
+/// const auto test = data::read_nus_wide("datasets/nus-wide", data::Part::kTest);
 /// ```
-Split read_nus_wide(const NusWideOptions& options, NusWidePart part);
+Split read_nus_wide(const NusWideOptions& options, Part part);
 
 }  // namespace trmml::data

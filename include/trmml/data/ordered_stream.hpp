@@ -51,20 +51,16 @@ class OrderedStream {
         threads,
         " and ",
         ahead);
-    for (int i = 0; i < threads; ++i) {
-      threads_.emplace_back([this] { work(); });
+    try {
+      for (int i = 0; i < threads; ++i) {
+        threads_.emplace_back([this] { work(); });
+      }
+    } catch (...) {  // the system has no thread left
+      stop();
+      throw;
     }
   }
-  ~OrderedStream() {
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      next_in_ = end_;
-    }
-    changed_.notify_all();
-    for (std::thread& thread : threads_) {
-      thread.join();
-    }
-  }
+  ~OrderedStream() { stop(); }
   OrderedStream(const OrderedStream&) = delete;
   OrderedStream& operator=(const OrderedStream&) = delete;
 
@@ -88,6 +84,17 @@ class OrderedStream {
     Item item{};
     std::exception_ptr error;
   };
+
+  void stop() {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      next_in_ = end_;
+    }
+    changed_.notify_all();
+    for (std::thread& thread : threads_) {
+      thread.join();
+    }
+  }
 
   void work() {
     std::unique_lock<std::mutex> lock(mutex_);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "trmml/data/part.hpp"
 #include "trmml/data/split.hpp"
 
 #include <torch/arg.h>
@@ -16,8 +17,6 @@
 // that the options name is opened.
 
 namespace trmml::data {
-
-enum class VisualGenomePart { kTrain, kTest };
 
 /// Options for `read_visual_genome`.
 struct VisualGenomeOptions {
@@ -61,9 +60,9 @@ struct VisualGenomeOptions {
 /// Example:
 /// ```
 /// const auto train = data::read_visual_genome("datasets/vg",
-/// VisualGenomePart::kTrain);
+/// data::Part::kTrain);
 /// ```
-Split read_visual_genome(const VisualGenomeOptions& options, VisualGenomePart part);
+Split read_visual_genome(const VisualGenomeOptions& options, Part part);
 
 /// Options for `read_visual_genome_256`.
 struct VisualGenome256Options {
@@ -94,9 +93,7 @@ struct VisualGenome256Options {
 /// (rounded half to even) are the test pictures. Letters beyond ASCII keep their case.
 ///
 /// Throws one `DataError` with all faults.
-Split read_visual_genome_256(
-    const VisualGenome256Options& options,
-    VisualGenomePart part);
+Split read_visual_genome_256(const VisualGenome256Options& options, Part part);
 
 /// Options for `build_visual_genome`.
 struct VisualGenomeBuildOptions {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "trmml/data/part.hpp"
 #include "trmml/data/split.hpp"
 
 #include <array>
@@ -42,14 +43,15 @@ enum class VocNames {
 ///
 /// Example:
 /// ```
-/// const data::Split train = data::read_voc("data", {.year = 2012, .part = "train"});
+/// const data::Split train = data::read_voc("data", {.year = 2012, .part =
+/// data::Part::kTrain});
 /// ```
 struct VocOptions {
   /// 2007 or 2012.
   int year = 2007;
 
-  /// "train", "val", "trainval" or "test". (Labels of VOC2012 test are not public.)
-  std::string part = "trainval";
+  /// Any of them. (Labels of VOC2012 test are not public.)
+  Part part = Part::kTrainVal;
 
   /// Difficult objects.
   VocDifficult difficult = VocDifficult::kSkipped;
@@ -72,7 +74,7 @@ struct VocOptions {
 ///
 /// Throws `DataError` with all faults of all files: missing or malformed annotations
 /// (with the byte), unknown categories, objects without name or box, ids that are there
-/// twice or lead out of the folder. `c10::ValueError` for an unknown year or part.
+/// twice or lead out of the folder. `c10::ValueError` for an unknown year.
 Split read_voc(const std::filesystem::path& folder, const VocOptions& options = {});
 
 }  // namespace trmml::data

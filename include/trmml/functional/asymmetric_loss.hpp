@@ -175,8 +175,8 @@ inline at::Tensor normalise_loss(
 inline at::Tensor partial_asymmetric_loss(
     const at::Tensor& logits,
     const at::Tensor& labels,
-    const AsymmetricLossOptions& options = {},
-    const at::Tensor& weights = {}) {
+    const at::Tensor& weights = {},
+    const AsymmetricLossOptions& options = {}) {
   constexpr auto kWhere = "functional::partial_asymmetric_loss";
   check_shape(logits, {kAnySize, kAnySize}, kWhere, "logits");
   check_labels(labels, {logits.size(0), logits.size(1)}, kWhere);
@@ -235,7 +235,7 @@ inline at::Tensor soft_asymmetric_loss(
 /// (measured on FashionScenes).
 /// ```
 /// WeightedLabels seen = functional::assume_absent(labels, pseudo.labels);
-/// auto loss = functional::partial_asymmetric_loss(z, seen.labels, {}, seen.weights);
+/// auto loss = functional::partial_asymmetric_loss(z, seen.labels, seen.weights);
 /// ```
 inline WeightedLabels assume_absent(
     const at::Tensor& labels,

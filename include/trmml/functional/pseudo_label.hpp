@@ -344,6 +344,14 @@ inline at::Tensor rank_pseudo_labels(
     double positive_share = 0.6,
     double negative_share = 0.6) {
   constexpr auto kWhere = "functional::rank_pseudo_labels";
+  TORCH_CHECK_VALUE(
+      positive_share >= 0 && positive_share <= 1 && negative_share >= 0 &&
+          negative_share <= 1,
+      kWhere,
+      ": expected shares in [0, 1], got ",
+      positive_share,
+      " and ",
+      negative_share);
   check_shape(evidence, {kAnySize, kAnySize}, kWhere, "evidence");
   check_labels(labels, {evidence.size(0), evidence.size(1)}, kWhere);
   check_shape(expected, {evidence.size(1)}, kWhere, "expected");
@@ -376,6 +384,7 @@ inline at::Tensor rank_soft_targets(
     const at::Tensor& expected,
     double softness = 2.0) {
   constexpr auto kWhere = "functional::rank_soft_targets";
+  TORCH_CHECK_VALUE(softness > 0, kWhere, ": expected softness > 0, got ", softness);
   check_shape(evidence, {kAnySize, kAnySize}, kWhere, "evidence");
   check_labels(labels, {evidence.size(0), evidence.size(1)}, kWhere);
   check_shape(expected, {evidence.size(1)}, kWhere, "expected");
@@ -510,6 +519,11 @@ inline at::Tensor splc_pseudo_labels(
     const at::Tensor& labels,
     double threshold = 0.6) {
   constexpr auto kWhere = "functional::splc_pseudo_labels";
+  TORCH_CHECK_VALUE(
+      threshold > 0 && threshold < 1,
+      kWhere,
+      ": expected a threshold in (0, 1), got ",
+      threshold);
   check_shape(logits, {kAnySize, kAnySize}, kWhere, "logits");
   check_labels(labels, {logits.size(0), logits.size(1)}, kWhere);
   check_finite_evidence(logits, kWhere);
@@ -534,7 +548,7 @@ inline at::Tensor merge_labels(
 /// known absences, whose negative prototypes need some. Ours (default 0.1).
 ///
 /// Shapes: labels, logits [B, C] -> labels with -1 where an unknown entry has
-/// sigmoid(logit) < `below`. No gradient.
+/// sigmoid(logit) < `below`, in [0, 1]. No gradient.
 /// ```
 /// bank->update(q, functional::confident_absences(labels, region_logits), text);
 /// ```
@@ -543,6 +557,8 @@ inline at::Tensor confident_absences(
     const at::Tensor& logits,
     double below = 0.1) {
   constexpr auto kWhere = "functional::confident_absences";
+  TORCH_CHECK_VALUE(
+      below >= 0 && below <= 1, kWhere, ": expected `below` in [0, 1], got ", below);
   check_labels(labels, {kAnySize, kAnySize}, kWhere);
   check_shape(logits, {labels.size(0), labels.size(1)}, kWhere, "logits");
   return labels.masked_fill(
@@ -554,7 +570,7 @@ inline at::Tensor confident_absences(
 /// \f] with the known positives k+ of each category over the training set.
 ///
 /// Shapes: labels [N, C]. `reference` is the number of known positives a category at
-/// which the weight is 1.
+/// which the weight is 1; 0 <= `smallest` <= `largest`.
 /// ```
 /// const double weight = functional::pseudo_label_weight(training_labels);
 /// ```
@@ -563,7 +579,17 @@ inline double pseudo_label_weight(
     double reference = 25.0,
     double smallest = 0.3,
     double largest = 3.0) {
-  check_labels(labels, {kAnySize, kAnySize}, "functional::pseudo_label_weight");
+  constexpr auto kWhere = "functional::pseudo_label_weight";
+  check_labels(labels, {kAnySize, kAnySize}, kWhere);
+  TORCH_CHECK_VALUE(
+      reference > 0 && smallest >= 0 && smallest <= largest,
+      kWhere,
+      ": expected reference > 0 and 0 <= smallest <= largest, got ",
+      reference,
+      ", ",
+      smallest,
+      " and ",
+      largest);
   const double known = labels.gt(0).sum().item<double>();
   const double mean = known / static_cast<double>(std::max<int64_t>(1, labels.size(1)));
   return mean > 0 ? std::clamp(reference / mean, smallest, largest) : largest;

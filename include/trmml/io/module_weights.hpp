@@ -67,13 +67,11 @@ inline bool dtype_fits(at::ScalarType from, at::ScalarType to) {
 
 /// Copies `tensors` into the parameters and buffers of `module`, all of them or none.
 ///
-/// The tensor for `weight` is `tensors[prefix + "weight"]`; names that do not start
-/// with `prefix` (say "visual.", with its dot) are none of this module's business.
-/// Every name must be there, no other may be, and shapes must be equal. Dtypes may
-/// differ among floating-point types (fp16 weights into an fp32 model) and where whole
-/// numbers cannot be cut off, never between floating-point and whole numbers. Values
-/// are copied into the existing tensors on their devices, without gradient; no random
-/// numbers.
+/// Every name of the module must be there, no other may be, and shapes must be equal.
+/// Dtypes may differ among floating-point types (fp16 weights into an fp32 model) and
+/// where whole numbers cannot be cut off, never between floating-point and whole
+/// numbers. Values are copied into the existing tensors on their devices, without
+/// gradient; no random numbers.
 ///
 /// Throws `CheckpointError`, beginning with `where` (say the file's name), that lists
 /// all names that do not fit at once; then `module` is unchanged.
@@ -85,14 +83,13 @@ inline bool dtype_fits(at::ScalarType from, at::ScalarType to) {
 inline void load_module(
     torch::nn::Module& module,
     const TensorMap& tensors,
-    std::string_view where,
-    std::string_view prefix = "") {
+    std::string_view where) {
   TensorMap targets;
   for (const auto& item : module.named_parameters()) {
-    targets[std::string(prefix) + item.key()] = item.value();
+    targets[item.key()] = item.value();
   }
   for (const auto& item : module.named_buffers()) {
-    targets[std::string(prefix) + item.key()] = item.value();
+    targets[item.key()] = item.value();
   }
 
   std::vector<std::string> missing, unexpected, other_shape, other_type;
@@ -121,8 +118,7 @@ inline void load_module(
     }
   }
   for (const auto& item : tensors) {
-    const std::string_view name = item.first;
-    if (name.substr(0, prefix.size()) == prefix && targets.count(item.first) == 0) {
+    if (targets.count(item.first) == 0) {
       unexpected.push_back(item.first);
     }
   }

@@ -23,6 +23,9 @@ struct MethodSwitches {
   bool contrastive = false;
   bool pseudo_labels = false;
   bool zero_shot_at_test = false;  ///< control: adds the zero-shot score at test
+
+  /// Whether prompts are trained, step by step.
+  bool has_prompts() const { return kind != Kind::kZeroShot && kind != Kind::kLinear; }
 };
 
 /// The methods by the names that programs and reports use, in the order of the table.

@@ -11,6 +11,7 @@
 
 #include <functional>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 namespace trmml {
@@ -96,20 +97,32 @@ class Method {
   }
 };
 
-/// While it lives, a module is in evaluation mode; then in the mode it was in.
+/// While it lives, a module and all modules below it are in evaluation mode; then each
+/// is in the mode it was in.
 class EvaluationMode {
  public:
-  explicit EvaluationMode(torch::nn::Module& module)
-      : module_(module), was_training_(module.is_training()) {
+  explicit EvaluationMode(torch::nn::Module& module) : module_(module) {
+    module_.apply([this](torch::nn::Module& part) {
+      if (part.is_training()) {
+        in_training_.insert(&part);
+      }
+    });
     module_.eval();
   }
-  ~EvaluationMode() { module_.train(was_training_); }
+  ~EvaluationMode() {
+    module_.train();  // goes down to every part, so those that were not come after it
+    module_.apply([this](torch::nn::Module& part) {
+      if (in_training_.count(&part) == 0) {
+        part.eval();
+      }
+    });
+  }
   EvaluationMode(const EvaluationMode&) = delete;
   EvaluationMode& operator=(const EvaluationMode&) = delete;
 
  private:
   torch::nn::Module& module_;
-  bool was_training_;
+  std::unordered_set<const torch::nn::Module*> in_training_;
 };
 
 }  // namespace trmml

@@ -80,6 +80,10 @@ class TrmMlImpl : public torch::nn::Cloneable<TrmMlImpl>, public Method {
         options.matcher().embed_dim(),
         " and ",
         options.bank().embed_dim());
+    TORCH_CHECK_VALUE(
+        options.prompts().n_prompts() == 1 || options.prompts().n_prompts() == 2,
+        "TrmMl: expected 1 or 2 prompts a category, got ",
+        options.prompts().n_prompts());
     reset();
     if (options.matcher().query_init() == QueryInit::kText) {
       matcher->set_queries(frozen_text);

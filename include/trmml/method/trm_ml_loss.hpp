@@ -199,7 +199,7 @@ class TrmMlLossImpl : public torch::nn::Cloneable<TrmMlLossImpl> {
     switch (options.unknown_labels()) {
       case UnknownLabels::kIgnored:
         return functional::partial_asymmetric_loss(
-            logits, targets.labels, options.classification());
+            logits, targets.labels, {}, options.classification());
       case UnknownLabels::kSplc:
         return functional::splc_loss(
             logits, targets.labels, targets.epoch >= 1, options.splc());
@@ -220,7 +220,7 @@ class TrmMlLossImpl : public torch::nn::Cloneable<TrmMlLossImpl> {
         options.pseudo_positive_weight(),
         options.pseudo_absent_weight());
     return functional::partial_asymmetric_loss(
-        logits, seen.labels, options.classification(), seen.weights);
+        logits, seen.labels, seen.weights, options.classification());
   }
 
   at::Tensor pseudo(const at::Tensor& logits, const TrmMlTargets& targets) const {
@@ -233,7 +233,7 @@ class TrmMlLossImpl : public torch::nn::Cloneable<TrmMlLossImpl> {
     }
     if (targets.pseudo_labels.defined()) {
       return functional::partial_asymmetric_loss(
-          logits, targets.pseudo_labels, options.classification());
+          logits, targets.pseudo_labels, {}, options.classification());
     }
     return {};
   }

@@ -38,7 +38,7 @@ class AsymmetricLossImpl : public torch::nn::Cloneable<AsymmetricLossImpl> {
       const at::Tensor& logits,
       const at::Tensor& labels,
       const at::Tensor& weights = {}) {
-    return functional::partial_asymmetric_loss(logits, labels, options, weights);
+    return functional::partial_asymmetric_loss(logits, labels, weights, options);
   }
 
   /// The same for soft targets: see `functional::soft_asymmetric_loss`.

@@ -112,8 +112,6 @@ class CategoryPrototypeBankImpl
   at::Tensor visual_ready() const { return visual_ready_.gt(0); }
   /// [C] bool: categories that have a negative visual prototype.
   at::Tensor negative_ready() const { return negative_ready_.gt(0); }
-  /// The same as `visual_ready()`.
-  at::Tensor ready() const { return visual_ready(); }
 
   /// The options this module was built with.
   CategoryPrototypeBankOptions options;

@@ -38,16 +38,16 @@ struct ClipPretrainingOptions {
   /// Length of the whole run; the learning rate follows a cosine over it.
   TORCH_ARG(int64_t, steps);
 
-  /// Largest learning rate of AdamW (betas 0.9, 0.98).
+  /// Largest learning rate of AdamW (betas 0.9, 0.98); > 0.
   TORCH_ARG(double, learning_rate) = 2e-3;
 
   /// Steps over which the learning rate rises linearly.
   TORCH_ARG(int64_t, warmup) = 100;
 
-  /// Weight decay of matrices and kernels; vectors and scalars have none.
+  /// Weight decay of matrices and kernels, >= 0; vectors and scalars have none.
   TORCH_ARG(double, weight_decay) = 0.02;
 
-  /// Largest norm of the gradient.
+  /// Largest norm of the gradient; > 0.
   TORCH_ARG(double, max_grad_norm) = 1.0;
 
   /// Runs the image tower in bfloat16 (the loss and the text tower stay in float).
@@ -72,6 +72,16 @@ class ClipPretraining {
         options_.steps(),
         " and ",
         options_.warmup());
+    TORCH_CHECK_VALUE(
+        options_.learning_rate() > 0 && options_.weight_decay() >= 0 &&
+            options_.max_grad_norm() > 0,
+        "ClipPretraining: expected learning_rate > 0, weight_decay >= 0 and "
+        "max_grad_norm > 0, got ",
+        options_.learning_rate(),
+        ", ",
+        options_.weight_decay(),
+        " and ",
+        options_.max_grad_norm());
     model_->train();
   }
 
@@ -136,7 +146,7 @@ class ClipPretraining {
     state.expect_format(kFormat);
     state.expect("steps", options_.steps());
     io::load_module(*model_, state.below("model."), path.string());
-    load_optimizer(optimizer_, "adamw", state.tensors());
+    load_optimizer(optimizer_, "adamw", state.tensors(), path.string());
     step_ = state.number("step");
   }
 

@@ -4,6 +4,7 @@
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
+#include <c10/util/Exception.h>
 
 #include <string>
 #include <utility>
@@ -19,9 +20,12 @@ using NamedParameters = std::vector<std::pair<std::string, at::Tensor>>;
 /// No gradient, no random numbers.
 class Ema {
  public:
-  /// Starts from the weights as they are. `decay` d in [0, 1).
+  /// Starts from the weights as they are. Throws `c10::ValueError` unless `decay` d is
+  /// in [0, 1).
   Ema(NamedParameters parameters, double decay)
       : parameters_(std::move(parameters)), decay_(decay) {
+    TORCH_CHECK_VALUE(
+        decay >= 0 && decay < 1, "Ema: expected a decay in [0, 1), got ", decay);
     for (const auto& [name, parameter] : parameters_) {
       average_.push_back(parameter.detach().clone());
     }

@@ -10,7 +10,7 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <cmath>
 #include <limits>
 #include <optional>
 #include <string>
@@ -57,7 +57,7 @@ class EpochSelection {
       scores.held_out_mAP = mAP_of(scores.held_out_logits, held_out);
       if (test != nullptr) {
         scores.test_mAP = mAP_of(predict(method, test->features, score_), *test);
-        best_test_mAP_ = std::max(best_test_mAP_, *scores.test_mAP);
+        best_test_mAP_ = std::fmax(best_test_mAP_, *scores.test_mAP);  // not a NaN
       }
     }
     const bool is_no_gain = scores.held_out_mAP <= best_mAP_;  // false for NaN
@@ -88,7 +88,7 @@ class EpochSelection {
 
   int64_t best_epoch() const { return best_epoch_; }
   double best_mAP() const { return best_mAP_; }
-  double best_test_mAP() const { return best_test_mAP_; }  ///< -infinity without a test
+  double best_test_mAP() const { return best_test_mAP_; }  ///< NaN without one
 
   void save(const Ema& ema, io::TensorMap& state, io::Metadata& metadata) const {
     for (size_t i = 0; i < best_.size(); ++i) {
@@ -133,7 +133,7 @@ class EpochSelection {
   Score score_;
   std::vector<at::Tensor> best_;
   double best_mAP_ = -std::numeric_limits<double>::infinity();
-  double best_test_mAP_ = -std::numeric_limits<double>::infinity();
+  double best_test_mAP_ = std::numeric_limits<double>::quiet_NaN();
   int64_t best_epoch_ = 0;
 };
 

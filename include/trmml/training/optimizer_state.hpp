@@ -10,6 +10,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 
 // The state of an optimizer as named tensors. Ours.
@@ -40,12 +41,13 @@ inline void save_optimizer(
   }
 }
 
-/// The way back. Throws `CheckpointError` when a moment has another shape than its
-/// parameter.
+/// The way back. Throws `CheckpointError`, beginning with `where` (say the file's
+/// name), when a moment has another shape than its parameter.
 inline void load_optimizer(
     torch::optim::AdamW& optimizer,
     const std::string& prefix,
-    const io::TensorMap& tensors) {
+    const io::TensorMap& tensors,
+    std::string_view where) {
   int64_t index = 0;
   for (auto& group : optimizer.param_groups()) {
     for (at::Tensor& parameter : group.params()) {
@@ -60,8 +62,10 @@ inline void load_optimizer(
           average->second.sizes() != parameter.sizes() ||
           square->second.sizes() != parameter.sizes()) {
         throw CheckpointError(fmt::format(
-            "load_optimizer: expected moments of the shape of parameter {}, got others "
-            "(was the run started with other options?)",
+            "{}: expected moments of the shape of parameter {}, got others (was the "
+            "run "
+            "started with other options?)",
+            where,
             name));
       }
       auto state = std::make_unique<torch::optim::AdamWParamState>();

@@ -139,7 +139,7 @@ class StateFile {
   }
 
   /// Writes a state; at every moment there is a complete "last.safetensors". Throws
-  /// `WriteError` when it cannot be written: both files are then as they were.
+  /// `WriteError` when it cannot be written: "last.safetensors" is then as it was.
   void write(const io::TensorMap& tensors, const io::Metadata& metadata) const {
     io::AtomicFile file(path());
     io::write_safetensors(file, tensors, metadata);

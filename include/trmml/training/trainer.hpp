@@ -95,7 +95,7 @@ class Trainer {
       const TrainerOptions& options,
       std::optional<PseudoLabelerOptions> pseudo_labels = std::nullopt)
       : options_(checked(options)),
-        method_(std::move(method)),
+        method_(checked(std::move(method), loss)),
         state_(options.folder()),
         pseudo_labels_(pseudo_labels, options),
         training_step_(
@@ -170,6 +170,15 @@ class Trainer {
     double before_ = 0.0;
     std::chrono::steady_clock::time_point begin_;
   };
+
+  static std::shared_ptr<Method> checked(
+      std::shared_ptr<Method> method,
+      const TrmMlLoss& loss) {
+    TORCH_CHECK_VALUE(
+        method != nullptr && !loss.is_empty(),
+        "Trainer: expected a method and a loss, got none");
+    return method;
+  }
 
   static const TrainerOptions& checked(const TrainerOptions& options) {
     TORCH_CHECK_VALUE(

@@ -149,7 +149,7 @@ class TrainingStep {
   }
 
   void load(const SavedState& state) {
-    load_optimizer(optimizer_, "adamw", state.tensors());
+    load_optimizer(optimizer_, "adamw", state.tensors(), state.path().string());
     const c10::NoGradGuard no_grad;
     for (size_t i = 0; i < ema_->average().size(); ++i) {
       const std::string& name = ema_->parameters()[i].first;
