@@ -68,6 +68,9 @@ clip::ImageFeatures random_features(int64_t n) {
 
 int main(int argc, char** argv) {
   const benchmark::Options options = benchmark::parse(argc, argv);
+  if (!options.only.empty() && options.only != "cached_epoch") {
+    return 0;
+  }
   clip::TextTransformer text{clip::TextTransformerOptions(512)};
   clip::freeze(*text);
   clip::ClipModel model(clip::ClipModelOptions(
@@ -106,28 +109,34 @@ int main(int argc, char** argv) {
 
   std::vector<double> cached_times, step_times, encode_times, ratio;
   const double memory = benchmark::peak_memory_mb(cached);
-  encode();
+  if (!options.ours) {
+    encode();
+  }
   const clip::ImageFeatures images = random_features(kBatch);
   for (int i = 0; i < options.runs; ++i) {
     cached_times.push_back(benchmark::seconds(cached));
+    if (options.ours) {
+      continue;
+    }
     step_times.push_back(benchmark::seconds([&] { train(images); }));
     encode_times.push_back(benchmark::seconds(encode));
     const double peer = encode_times.back() * kBatch / kEncoded + step_times.back();
     ratio.push_back(peer / cached_times.back());
   }
-  const double peer_seconds = benchmark::median(encode_times) * kBatch / kEncoded +
-                              benchmark::median(step_times);
+  std::map<std::string, double> numbers = {
+      {"ours_seconds", benchmark::median(cached_times)},
+      {"spread", benchmark::spread(cached_times)},
+      {"peak_memory_mb", memory}};
+  if (!options.ours) {
+    const double encode_seconds = benchmark::median(encode_times) / kEncoded;
+    const double step_seconds = benchmark::median(step_times);
+    numbers["peer_seconds"] = encode_seconds * kBatch + step_seconds;
+    numbers["ratio"] = benchmark::median(ratio);
+    numbers["encode_seconds_per_picture"] = encode_seconds;
+    numbers["step_seconds"] = step_seconds;
+    numbers["encoded_pictures"] = static_cast<double>(kEncoded);
+  }
   benchmark::record(
-      "cached_epoch",
-      "features on the fly, RN101 at 448 in fp32",
-      {{"ours_seconds", benchmark::median(cached_times)},
-       {"peer_seconds", peer_seconds},
-       {"ratio", benchmark::median(ratio)},
-       {"spread", benchmark::spread(cached_times)},
-       {"peak_memory_mb", memory},
-       {"encode_seconds_per_picture", benchmark::median(encode_times) / kEncoded},
-       {"step_seconds", benchmark::median(step_times)},
-       {"encoded_pictures", static_cast<double>(kEncoded)}},
-      options);
+      "cached_epoch", "features on the fly, RN101 at 448 in fp32", numbers, options);
   return 0;
 }

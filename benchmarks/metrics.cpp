@@ -24,16 +24,12 @@
 #include <string>
 #include <vector>
 
+#include "support/median.hpp"
 #include <sys/resource.h>
 
 namespace {
 
 using namespace trmml::evaluation;
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
 
 // SplitMix64 of the place, so that Python can make the same data.
 std::uint64_t hash(std::uint64_t place) {
@@ -108,7 +104,7 @@ int main(int argc, char** argv) {
     fmt::print(
         "{:<10} median {:.3f} s  ({:.3f} to {:.3f})",
         name,
-        median(seconds),
+        benchmark::median(seconds),
         *low,
         *high);
   };

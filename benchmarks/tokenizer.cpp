@@ -20,6 +20,8 @@
 #include <string>
 #include <vector>
 
+#include "support/median.hpp"
+
 namespace {
 
 using Texts = std::vector<std::string>;
@@ -29,11 +31,6 @@ struct Kind {
   Texts texts;
   std::vector<double> rates;  // tokens a second
 };
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
 
 // 1 000 different words, the frequent ones as frequent as in captions.
 Texts captions(std::mt19937& engine) {
@@ -146,7 +143,7 @@ int main(int argc, char** argv) {
     fmt::print(
         "{:<20} median {:.3f}  ({:.3f} to {:.3f})\n",
         kind.name,
-        median(kind.rates),
+        benchmark::median(kind.rates),
         *low,
         *high);
   }

@@ -45,13 +45,17 @@ struct Options {
   std::string out;
 };
 
+/// SPLC's list names its pictures by their files.
+bool is_positive_list(const Options& options) {
+  return !options.import.empty() && fs::path(options.import).extension() == ".txt" &&
+         data::parse_label_code(options.code) == data::LabelCode::kSplc;
+}
+
 /// The observed labels, and a line about where they come from.
 at::Tensor make_mask(const Options& options, data::Split& split, std::string& origin) {
   if (!options.import.empty()) {
     origin = fmt::format("{}, code {}", options.import, options.code);
-    const data::LabelCode code = data::parse_label_code(options.code);
-    if (code == data::LabelCode::kSplc &&
-        fs::path(options.import).extension() == ".txt") {
+    if (is_positive_list(options)) {
       const data::PositiveList list =
           data::read_positive_list(options.import, split.table);
       origin += fmt::format(
@@ -63,7 +67,8 @@ at::Tensor make_mask(const Options& options, data::Split& split, std::string& or
     const auto images = options.import_images.empty()
                             ? std::vector<std::string>()
                             : label_source::read_names(options.import_images);
-    return data::read_mask(options.import, code, split.table, images);
+    return data::read_mask(
+        options.import, data::parse_label_code(options.code), split.table, images);
   }
   origin = data::describe(options.protocol);
   if (!options.salient.empty()) {
@@ -119,6 +124,11 @@ void check(const CLI::App& app, const Options& options) {
   const bool is_drawn =
       !protocol.empty() && protocol != "all-labels" && protocol != "salient-positive";
   program::expect_effect(app, is_drawn, {"--seed"}, "a --protocol that draws");
+  program::expect_effect(
+      app,
+      !is_positive_list(options),
+      {"--import-images"},
+      "an --import without names of pictures");
   program::check_output("--out", options.out, {".npy", ".csv"});
   program::check_output("--held-out", options.held_out, {".npy"});
   const bool is_csv = fs::path(options.out).extension() == ".csv";

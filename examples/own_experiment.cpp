@@ -23,11 +23,12 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <exception>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
+
+#include "support/program.hpp"
 
 namespace {
 
@@ -169,10 +170,9 @@ void experiment(const std::string& photos_folder) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  try {
-    experiment(argc > 1 ? argv[1] : data::kFashionMnistFolder);
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "own_experiment: {}\n", error.what());
-    return 1;
-  }
+  CLI::App app{"A method of one's own beside TRM-ML, on FashionScenes."};
+  std::string folder = data::kFashionMnistFolder;
+  app.add_option("FOLDER", folder, "Fashion-MNIST")->capture_default_str();
+  program::parse(app, argc, argv);
+  return program::run("own_experiment", [&] { experiment(folder); });
 }

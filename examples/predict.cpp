@@ -58,7 +58,13 @@ program::PredictionFormat format_of(
   return format;
 }
 
-void predict(const Options& options) {
+void predict(const CLI::App& app, const Options& options) {
+  const bool is_json = std::filesystem::path(options.out).extension() == ".json";
+  program::expect_effect(
+      app,
+      is_json || options.predicted_only || options.top_k > 0,
+      {"--threshold"},
+      "--predicted, --top-k or --out F.json");
   program::check_output("--out", options.out, {".csv", ".json"});
   program::catch_signals();
   const experiment::Trained trained =
@@ -121,5 +127,5 @@ int main(int argc, char** argv) {
   experiment::add_skip_unreadable(app, options.predictor);
   experiment::add_options(app, options.predictor)->required();
   program::parse(app, argc, argv);
-  return program::run("predict", [&] { predict(options); });
+  return program::run("predict", [&] { predict(app, options); });
 }

@@ -3,17 +3,21 @@
 //
 //   pretrain_clip --out runs/clip --steps 4200
 //
-// leaves runs/clip/clip.safetensors (fp16 weights), merges.txt, and state.safetensors.
+// leaves runs/clip/clip.safetensors (fp16 weights), merges.txt, state.safetensors, and
+// config.toml, the options that --resume has to be given again.
 // The files under examples/data/ were made by the command in docs/getting_started.md.
 
 #include "trmml/core/device.hpp"
+#include "trmml/io/atomic_file.hpp"
 
 #include <fmt/format.h>
 
 #include <chrono>
 #include <filesystem>
 
+#include "support/config_file.hpp"
 #include "support/program.hpp"
+#include "support/run_folder_state.hpp"
 #include "support/small_clip.hpp"
 
 namespace clip = trmml::clip;
@@ -78,12 +82,17 @@ void train(
   }
 }
 
-void pretrain(const Options& options) {
+void pretrain(const Options& options, const std::string& config) {
   const fs::path out(options.out);
   const fs::path merges = out / "merges.txt";
   const fs::path state = out / "state.safetensors";
   program::check_resume(state, options.resume);
   program::make_folder(out);
+  if (!options.resume) {
+    trmml::io::write_file_atomically(out / "config.toml", config);
+  } else if (fs::exists(out / "config.toml")) {
+    experiment::check_same_options(out, config);
+  }
   trmml::set_threads(options.threads);
   program::catch_signals();
   fmt::print("{}\n", trmml::describe_backend());
@@ -123,7 +132,8 @@ int main(int argc, char** argv) {
   Options o;
   app.option_defaults()->always_capture_default();
   app.add_option("--out", o.out, "Folder for weights, merges and state")->required();
-  app.add_option("--fashion-mnist", o.fashion_mnist, "Folder of the four IDX files");
+  app.add_option("--fashion-mnist", o.fashion_mnist, "Folder of the four IDX files")
+      ->configurable(false);
   app.add_option("--steps", o.steps, "Steps of the whole run")
       ->check(program::at_least(1));
   app.add_option("--batch", o.batch, "Pictures a step")->check(CLI::Range(2, 65536));
@@ -139,8 +149,9 @@ int main(int argc, char** argv) {
   app.add_option("--checkpoint-every", o.checkpoint_every, "Steps between states")
       ->check(program::at_least(1));
   app.add_option("--limit-steps", o.limit_steps, "Stop after this step (0: do not)")
+      ->configurable(false)
       ->check(program::at_least(0));
   app.add_flag("--resume", o.resume, "Continue from the state in --out");
   program::parse(app, argc, argv);
-  return program::run("pretrain_clip", [&] { pretrain(o); });
+  return program::run("pretrain_clip", [&] { pretrain(o, program::config_text(app)); });
 }

@@ -106,8 +106,10 @@ std::string decode(const trmml::clip::Tokenizer& tokenizer, Ids ids) {
   return text;
 }
 
-void tokenize(const Options& options) {
+void tokenize(const CLI::App& app, const Options& options) {
   using trmml::clip::Tokenizer;
+  program::expect_effect(
+      app, !options.decode, {"--context-length", "--truncate"}, "no --decode");
   const auto path = program::with_flag<trmml::DataError>("--vocab", [&options] {
     return trmml::clip::find_vocabulary(
         {}, options.vocab.empty() ? std::nullopt : std::optional(options.vocab));
@@ -152,5 +154,5 @@ int main(int argc, char** argv) {
   app.add_flag("--decode", options.decode, "Ids to texts");
   app.add_flag("-0,--null", options.null, "Texts end with a NUL byte");
   program::parse(app, argc, argv);
-  return program::run("tokenize", [&] { tokenize(options); });
+  return program::run("tokenize", [&] { tokenize(app, options); });
 }

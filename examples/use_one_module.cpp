@@ -141,7 +141,11 @@ void test(SquareNet& net, const Pictures& pictures) {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+  if (argc > 1) {
+    fmt::print(stderr, "use_one_module: expected no arguments, got {}\n", argv[1]);
+    return 2;
+  }
   at::manual_seed(0);
   const auto net = std::make_shared<SquareNet>();
   train(*net, make_pictures(1024, 1), 200);

@@ -62,6 +62,7 @@ void visualize(const Options& options) {
   const auto count = static_cast<int64_t>(pictures.paths.size());
   trmml::report::Progress progress(
       "visualize_regions", count, stderr, {.unit = "pictures"});
+  int64_t left_out = 0;
   fmt::print("file,image,category,probability\n");
   const auto use = [&](const program::PictureBatch<Read>& batch) {
     std::vector<at::Tensor> pixels;
@@ -105,10 +106,14 @@ void visualize(const Options& options) {
       },
       use,
       [&](int64_t, const trmml::DataError& error) {
+        ++left_out;
         progress.message(std::string("left out: ") + error.what());
       },
       "stopped; what was printed is written");
   progress.finish();
+  if (left_out > 0) {
+    fmt::print(stderr, "left out {} of {} pictures\n", left_out, count);
+  }
 }
 
 }  // namespace

@@ -43,14 +43,24 @@ struct Options {
   std::string out;
 };
 
+// Blank lines of a file do not count.
 std::vector<std::string> templates(const Options& options) {
-  std::vector<std::string> all = options.templates_file.empty()
-                                     ? options.templates
-                                     : trmml::data::read_lines(options.templates_file);
+  const bool is_file = !options.templates_file.empty();
+  std::vector<std::string> all = options.templates;
+  if (is_file) {
+    all = trmml::data::read_lines(options.templates_file);
+    std::erase_if(all, [](const std::string& line) {
+      return line.find_first_not_of(" \t\r\v\f") == std::string::npos;
+    });
+  }
+  const char* flag = is_file ? "--templates" : "--template";
+  if (all.empty()) {
+    throw program::UsageError(fmt::format("{}: expected a template, got none", flag));
+  }
   for (const std::string& text : all) {
     if (text.find("{}") == std::string::npos) {
       throw program::UsageError(
-          fmt::format("--template: expected {{}} for the name, got '{}'", text));
+          fmt::format("{}: expected {{}} for the name, got '{}'", flag, text));
     }
   }
   return all;

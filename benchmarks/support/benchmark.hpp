@@ -23,6 +23,7 @@
 #include <string>
 #include <vector>
 
+#include "support/median.hpp"
 #include <malloc.h>
 
 // What the benchmarks share: two ways of doing the same thing run in turn, medians,
@@ -86,13 +87,6 @@ inline double seconds(const Body& body) {
   body();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start)
       .count();
-}
-
-inline double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const size_t middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle]
-                                : (values[middle - 1] + values[middle]) / 2;
 }
 
 /// Largest minus smallest, as a share of the median.

@@ -2,6 +2,7 @@
 
 #include "trmml/method/ablation.hpp"
 
+#include <cmath>
 #include <utility>
 
 #include "support/mean_deviation.hpp"
@@ -9,19 +10,83 @@
 namespace experiment {
 namespace {
 
+using trmml::evaluation::MultilabelMetrics;
 using trmml::report::RunReport;
 
-// Mean and standard deviation of the test mAP over seeds, on the last seed's report.
-RunReport summary(const std::vector<RunReport>& runs) {
-  std::vector<double> mAP;
+// Over the seeds, of what `value_of` takes from a report.
+template <typename ValueOf>
+MeanDeviation over_seeds(const std::vector<RunReport>& runs, ValueOf value_of) {
+  std::vector<double> values;
   for (const RunReport& run : runs) {
-    mAP.push_back(run.mAP);
+    values.push_back(static_cast<double>(value_of(run)));
   }
-  const MeanDeviation over_seeds = mean_deviation(mAP);
-  RunReport row = runs.back();
-  row.runs = over_seeds.count;
-  row.mAP = over_seeds.mean;
-  row.mAP_sd = over_seeds.deviation;
+  return mean_deviation(values);
+}
+
+MultilabelMetrics mean_metrics(
+    const std::vector<RunReport>& runs,
+    MultilabelMetrics RunReport::*metrics) {
+  using M = MultilabelMetrics;
+  M mean;
+  for (double M::*value :
+       {&M::CP,
+        &M::CR,
+        &M::CF1_of_means,
+        &M::CF1_mean_of_classes,
+        &M::OP,
+        &M::OR,
+        &M::OF1}) {
+    mean.*value =
+        over_seeds(runs, [&](const auto& run) { return run.*metrics.*value; }).mean;
+  }
+  return mean;
+}
+
+using NamedNumbers = std::vector<std::pair<std::string, double>>;
+
+NamedNumbers mean_numbers(
+    const std::vector<RunReport>& runs,
+    NamedNumbers RunReport::*numbers) {
+  NamedNumbers means = runs.front().*numbers;
+  for (size_t i = 0; i < means.size(); ++i) {
+    means[i].second = over_seeds(runs, [&](const auto& run) {
+                        return (run.*numbers)[i].second;
+                      }).mean;
+  }
+  return means;
+}
+
+// The numbers of a row: means over the seeds. What has none (thresholds, epochs one by
+// one, which labels were hidden) is left out; `seed` is the first.
+RunReport summary(const std::vector<RunReport>& runs) {
+  if (runs.size() == 1) {
+    return runs.front();
+  }
+  const auto mean = [&runs](auto member) {
+    return over_seeds(runs, [&](const auto& run) { return run.*member; }).mean;
+  };
+  const MeanDeviation mAP = over_seeds(runs, [](const auto& run) { return run.mAP; });
+  RunReport row = runs.front();
+  row.runs = mAP.count;
+  row.mAP = mAP.mean;
+  row.mAP_sd = mAP.deviation;
+  row.mAP_by_definition = mean_numbers(runs, &RunReport::mAP_by_definition);
+  row.per_class_AP = mean_numbers(runs, &RunReport::per_class_AP);
+  row.at_threshold = mean_metrics(runs, &RunReport::at_threshold);
+  row.at_top_k = mean_metrics(runs, &RunReport::at_top_k);
+  row.held_out_mAP = over_seeds(runs, [](const auto& run) {
+                       return run.held_out_mAP.value_or(RunReport::kNone);
+                     }).mean;
+  row.mAP_best_on_test = mean(&RunReport::mAP_best_on_test);
+  row.known_entries = std::llround(mean(&RunReport::known_entries));
+  row.epochs = std::llround(mean(&RunReport::epochs));
+  row.seconds = mean(&RunReport::seconds);
+  row.mask_digest.clear();
+  row.settings.clear();
+  row.thresholds.clear();
+  row.best_epoch.reset();
+  row.stopped_early = false;
+  row.history.clear();
   return row;
 }
 

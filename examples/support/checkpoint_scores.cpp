@@ -7,15 +7,19 @@
 #include "trmml/report/progress.hpp"
 
 #include <ATen/ops/cat.h>
+#include <ATen/ops/index_select.h>
 #include <ATen/ops/repeat_interleave.h>
+#include <ATen/ops/tensor.h>
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <numeric>
 
 #include "support/metric_options.hpp"
+#include "support/picture_check.hpp"
 #include "support/program.hpp"
 #include "support/scenes_world.hpp"
 
@@ -23,6 +27,7 @@ namespace evaluation_program {
 
 void add_options(CLI::App& app, CheckpointSource& source) {
   experiment::add_options(app, source.predictor);
+  experiment::add_skip_unreadable(app, source.predictor);
   std::vector<std::string> choices = data_set::names();
   choices.emplace_back(data_set::kScenes);
   data_set::add_options(app, source.data, choices, /*required=*/false);
@@ -46,18 +51,38 @@ struct Pictures {
   std::function<at::Tensor(const experiment::Predictor&, int64_t)> pixels;
 };
 
+// The rows of `split` that are scored: those that cannot be read are left out.
+std::vector<int64_t> rows_of(
+    const trmml::data::Split& split,
+    const program::StreamOptions& options) {
+  std::vector<int64_t> rows(split.table.images.size());
+  std::iota(rows.begin(), rows.end(), 0);
+  return options.skip_bad
+             ? picture_check::readable_rows(
+                   split,
+                   rows,
+                   options.workers,
+                   [](const std::string& line) { fmt::print(stderr, "{}\n", line); })
+             : rows;
+}
+
 Pictures read_pictures(const CheckpointSource& source) {
   const trmml::data::Split split = data_set::read(
       source.data,
       source.part == "test" ? data_set::Part::kTest : data_set::Part::kTrain);
+  const std::vector<int64_t> rows = rows_of(split, source.predictor.stream);
+  const auto picked = [index = at::tensor(rows, at::kLong)](const at::Tensor& matrix) {
+    return matrix.defined() ? matrix.index_select(0, index) : matrix;
+  };
   return {
       split.name,
       split.table.classnames,
-      split.table.labels,
-      split.ignore,
-      [root = split.root, files = split.table.images](
+      picked(split.table.labels),
+      picked(split.ignore),
+      [root = split.root, files = split.table.images, rows](
           const auto& predictor, int64_t i) {
-        return predictor.pixels(predictor.read(root / files[static_cast<size_t>(i)]));
+        const auto row = static_cast<size_t>(rows[static_cast<size_t>(i)]);
+        return predictor.pixels(predictor.read(root / files[row]));
       }};
 }
 
@@ -118,7 +143,8 @@ void check_names(const experiment::Trained& trained, const Pictures& pictures) {
 at::Tensor logits_of(
     experiment::Predictor& predictor,
     const Pictures& pictures,
-    const program::StreamOptions& options) {
+    program::StreamOptions options) {
+  options.skip_bad = false;  // they are left out already
   const int64_t count = pictures.labels.size(0);
   trmml::report::Progress progress("evaluate", count, stderr, {.unit = "pictures"});
   std::vector<at::Tensor> rows;
@@ -160,6 +186,8 @@ Scored score_checkpoint(const CLI::App& app, const CheckpointSource& source) {
         "--checkpoint: expected the pictures to score, --dataset and --data");
   }
   data_set::check(app, source.data);
+  program::expect_effect(
+      app, !is_painted, {"--skip-unreadable"}, "another --dataset than scenes");
   program::catch_signals();
   const experiment::Trained trained =
       experiment::read_trained(source.predictor.checkpoint);

@@ -21,7 +21,8 @@ struct CheckpointSource {
 /// Adds --checkpoint and all that belongs to it; none is required.
 void add_options(CLI::App& app, CheckpointSource& source);
 
-/// Scores every picture of the part; logits. With `save_scores` also writes "scores",
+/// Scores every picture of the part, or with --skip-unreadable those that can be read,
+/// which are counted on stderr; logits. With `save_scores` also writes "scores",
 /// "labels" (and "mask") as `read_score_files` reads them.
 ///
 /// Throws `program::UsageError` for options that do not fit together;

@@ -71,6 +71,9 @@ Encoding::Encoding(const EncodeOptions& options, const std::vector<std::string>&
     : options_(options),
       names_(names),
       clip_(load(options.clip)),
+      tokenizer_(
+          options.texts.empty() ? std::nullopt
+                                : std::optional(load_tokenizer(options.clip, clip_))),
       file_(options.out, identity(options, names), options.restart, options.save_every),
       progress_(
           "encode",
@@ -101,7 +104,6 @@ void Encoding::images() {
 }
 
 void Encoding::texts() {
-  const trmml::clip::Tokenizer tokenizer = load_tokenizer(options_.clip, clip_);
   const auto end = static_cast<int64_t>(names_.size());
   while (file_.done() < end) {
     const int64_t first = file_.done();
@@ -110,7 +112,7 @@ void Encoding::texts() {
     std::vector<int64_t> items(batch.size());
     std::iota(items.begin(), items.end(), first);
     const at::Tensor features =
-        encode_texts(clip_, tokenizer, batch, options_.clip.truncate);
+        encode_texts(clip_, *tokenizer_, batch, options_.clip.truncate);
     file_.append(items, {{"features", features}}, last);
     progress_.update(last);
     if (program::stop_flag() && last < end) {

@@ -44,6 +44,7 @@ class Encoding {
   const EncodeOptions& options_;
   const std::vector<std::string>& names_;
   Clip clip_;
+  std::optional<trmml::clip::Tokenizer> tokenizer_;     // for texts
   std::optional<trmml::clip::FrozenImageTower> tower_;  // for pictures
   program::FeatureFile file_;
   trmml::report::Progress progress_;

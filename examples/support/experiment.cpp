@@ -16,6 +16,7 @@
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/tensor.h>
+#include <c10/core/GradMode.h>
 #include <torch/utils.h>
 
 #include <fmt/format.h>
@@ -39,11 +40,12 @@ using trmml::clip::ImageFeatures;
 using trmml::functional::l2_normalise;
 using Kind = trmml::MethodSwitches::Kind;
 
-bool has_prompts(const trmml::MethodSwitches& switches) {
-  return switches.kind != Kind::kZeroShot && switches.kind != Kind::kLinear;
-}
-
 // ---------------------------------------------------------------- labels
+
+// None where nothing is drawn.
+std::optional<uint32_t> seed_of_mask(const World& world, const RunOptions& options) {
+  return options.protocol.seed_of_mask(options.seed, world.salient != nullptr);
+}
 
 // What stays known [N, C] of the labels of all training pictures.
 at::Tensor mask_of(const World& world, const RunOptions& options) {
@@ -51,7 +53,7 @@ at::Tensor mask_of(const World& world, const RunOptions& options) {
     return options.protocol.hide(world.all_train, options.seed);
   }
   trmml::data::Split drawn = world.all_train;
-  drawn.salient = world.salient(static_cast<uint32_t>(options.seed));
+  drawn.salient = world.salient(seed_of_mask(world, options).value());
   return options.protocol.hide(drawn, options.seed);
 }
 
@@ -166,14 +168,14 @@ struct Scores {
   bool are_logits = true;
 };
 
-Scores zero_shot_scores(const World& world) {
+Scores zero_shot_scores(const World& world, const RunCallbacks& callbacks) {
   const auto scores =
       [text = l2_normalise(world.frozen_text).t()](const ImageFeatures& images) {
         return at::matmul(l2_normalise(images.global), text.to(images.global.device()));
       };
   return {
-      collect(world.held_out, scores),
-      collect(world.test, scores),
+      collect(world.held_out, callbacks.should_stop, scores),
+      collect(world.test, callbacks.should_stop, scores),
       /*are_logits=*/false};
 }
 
@@ -181,14 +183,16 @@ Scores linear_scores(
     const World& world,
     const RunOptions& options,
     const trmml::MethodSwitches& switches,
+    const RunCallbacks& callbacks,
     const at::Tensor& observed) {
-  const auto features = [&switches](const Part& part) {
-    return collect(part, [&switches](const ImageFeatures& images) {
+  const auto features = [&](const Part& part) {
+    return collect(part, callbacks.should_stop, [&](const ImageFeatures& images) {
       return switches.pooled ? trmml::pooled_features(images) : images.global;
     });
   };
   const at::Tensor train = features(world.train);
   const at::Tensor held_out = features(world.held_out);
+  const at::Tensor test = features(world.test);
   // Single positives know no absences: the pooled probe then has to assume them.
   const bool assume = switches.assume_negative || options.protocol.is_single();
   Scores best;
@@ -201,7 +205,7 @@ Scores linear_scores(
     const double mAP = held_out_mAP(world, scores);
     if (!best.held_out.defined() || mAP > best_mAP) {
       best_mAP = mAP;
-      best = {scores, probe.scores(features(world.test))};
+      best = {scores, probe.scores(test)};
     }
   }
   return best;
@@ -209,20 +213,21 @@ Scores linear_scores(
 
 // The control: CLIP's zero-shot score added to the model's, both standardised; the
 // share is chosen on held-out pictures.
-Scores with_zero_shot(World& world, const Scores& scores) {
+Scores
+with_zero_shot(World& world, const Scores& scores, const RunCallbacks& callbacks) {
+  const auto zero_shot = [&](Part& part) {
+    return standardised(zero_shot_of(world, part, callbacks.should_stop));
+  };
+  const at::Tensor held_out = zero_shot(world.held_out);
+  const at::Tensor test = zero_shot(world.test);
   Scores best;
   double best_mAP = -1.0;
   for (const double weight : {1.0, 3.0}) {
-    const at::Tensor mixed = weight * standardised(scores.held_out) +
-                             standardised(zero_shot_of(world, world.held_out));
+    const at::Tensor mixed = weight * standardised(scores.held_out) + held_out;
     const double mAP = held_out_mAP(world, mixed);
     if (!best.held_out.defined() || mAP > best_mAP) {
       best_mAP = mAP;
-      best = {
-          mixed,
-          weight * standardised(scores.test) +
-              standardised(zero_shot_of(world, world.test)),
-          false};
+      best = {mixed, weight * standardised(scores.test) + test, false};
     }
   }
   return best;
@@ -332,6 +337,7 @@ Scores train(
     RunResult& result) {
   const at::Tensor& observed = result.observed;
   at::manual_seed(trmml::derive_seed(options.seed, 0, "initial weights"));
+  result.score = options.score;
   result.n_ctx = context_length(options, switches, observed);
   result.model =
       build_method(text_side(world, result.n_ctx), options, switches, result.n_ctx);
@@ -361,7 +367,8 @@ Scores train(
   };
   hooks.step_end = callbacks.step_end;
   const at::Tensor zero_shot =
-      switches.pseudo_labels ? zero_shot_of(world, world.train) : at::Tensor();
+      switches.pseudo_labels ? zero_shot_of(world, world.train, callbacks.should_stop)
+                             : at::Tensor();
   const trmml::training::HeldOutSet test{world.test.features, world.test.labels};
   const auto trained = trainer.fit(
       {world.train.features, observed, zero_shot, world.frozen_text},
@@ -378,19 +385,37 @@ Scores train(
   if (trained.best_test_mAP) {
     result.report.mAP_best_on_test = *trained.best_test_mAP;
   }
+  const c10::NoGradGuard no_grad;
+  const trmml::EvaluationMode evaluation(result.model->as_module());
+  const at::Tensor text = result.model->text_features();
   const auto scored = [&](const Part& part) {
-    return trmml::training::predict(*result.model, part.features, options.score);
+    return collect(part, callbacks.should_stop, [&](const ImageFeatures& images) {
+      return score_of(
+          result.model->forward(images.to(result.model->device()), text),
+          options.score);
+    });
   };
   return {scored(world.held_out), scored(world.test)};
 }
 
 }  // namespace
 
+TrainingViews training_views(const trmml::MethodSwitches& switches) {
+  switch (switches.kind) {
+    case Kind::kZeroShot:
+      return TrainingViews::kNone;
+    case Kind::kLinear:
+      return TrainingViews::kPlain;
+    default:
+      return TrainingViews::kAll;
+  }
+}
+
 void check_run(const World& world, const RunOptions& options) {
   const trmml::MethodSwitches switches = trmml::method_switches(options.method);
   const at::Tensor observed = observed_of(world, mask_of(world, options));
   check_known(world, options, observed);
-  if (!has_prompts(switches)) {
+  if (!switches.has_prompts()) {
     return;
   }
   const int64_t n_ctx = context_length(options, switches, observed);
@@ -428,9 +453,9 @@ RunResult run(
   }
   Scores scores;
   if (switches.kind == Kind::kZeroShot) {
-    scores = zero_shot_scores(world);
+    scores = zero_shot_scores(world, callbacks);
   } else if (switches.kind == Kind::kLinear) {
-    scores = linear_scores(world, options, switches, result.observed);
+    scores = linear_scores(world, options, switches, callbacks, result.observed);
   } else if (switches.zero_shot_at_test && base != nullptr) {
     result = *base;
     result.report = {};
@@ -443,7 +468,7 @@ RunResult run(
     scores = train(world, options, switches, callbacks, result);
   }
   if (switches.zero_shot_at_test) {
-    scores = with_zero_shot(world, scores);
+    scores = with_zero_shot(world, scores, callbacks);
   }
   result.held_out_scores = scores.held_out;
   result.test_scores = scores.test;
@@ -460,6 +485,9 @@ RunResult run(
   report.known_label_proportion = options.protocol.known_label_proportion();
   if (!report.known_label_proportion) {
     report.protocol = options.protocol.description();
+    if (const auto seed = seed_of_mask(world, options)) {
+      report.protocol += fmt::format(", mask seed {}", *seed);
+    }
   }
   report.seed = options.seed;
   report.known_entries = trmml::data::count_labels(result.observed).known;
@@ -470,7 +498,7 @@ RunResult run(
   report.torch_version = trmml::torch_version();
   report.trmml_version = TRMML_VERSION;
   report.environment = program::environment();
-  if (options.training_precision == "auto" && has_prompts(switches)) {
+  if (options.training_precision == "auto" && switches.has_prompts()) {
     const bool is_bfloat16 =
         trainer_options(options, switches, result.observed, world.frozen_text.device())
             .bfloat16();

@@ -20,11 +20,12 @@ namespace experiment {
 /// One run, trained and scored once on test.
 struct RunResult {
   trmml::report::RunReport report;
-  std::shared_ptr<trmml::Method> model;  ///< null without prompts
-  int64_t n_ctx = 0;                     ///< context tokens of its prompts
-  at::Tensor observed;                   ///< labels [n, C] that training saw
-  at::Tensor held_out_scores;            ///< [n, C]
-  at::Tensor test_scores;                ///< [n, C]
+  std::shared_ptr<trmml::Method> model;      ///< null without prompts
+  trmml::Score score = trmml::Score::kMean;  ///< that of its outputs
+  int64_t n_ctx = 0;                         ///< context tokens of its prompts
+  at::Tensor observed;                       ///< labels [n, C] that training saw
+  at::Tensor held_out_scores;                ///< [n, C]
+  at::Tensor test_scores;                    ///< [n, C]
 };
 
 /// What a run is told and asked.
@@ -37,6 +38,9 @@ struct RunCallbacks {
       epoch_end;
   std::function<bool()> should_stop;
 };
+
+/// What a run of a method looks at of the training pictures.
+TrainingViews training_views(const trmml::MethodSwitches& switches);
 
 /// Throws what `run` would throw before its first step, as far as labels, texts and
 /// options tell it: a mask that does not fit, labels of which none stays known, prompts

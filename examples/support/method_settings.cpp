@@ -246,7 +246,7 @@ std::vector<std::pair<std::string, double>> settings_by_data(
   if (const auto seed = options.protocol.seed_of_mask(options.seed)) {
     add("mask-seed", options.protocol.mask_seed, *seed);
   }
-  if (switches.kind == Kind::kZeroShot || switches.kind == Kind::kLinear) {
+  if (!switches.has_prompts()) {
     return settings;
   }
   const auto trainer = trainer_options(options, switches, observed, at::kCPU);

@@ -21,7 +21,8 @@ panels(World& world, const RunResult& result, int64_t count) {
   const trmml::EvaluationMode evaluation(result.model->as_module());
   const trmml::TrmMlOutput output = result.model->forward(
       world.train.features->test_views(0, count).to(result.model->device()));
-  const at::Tensor probabilities = score_of(output).sigmoid().cpu().contiguous();
+  const at::Tensor probabilities =
+      score_of(output, result.score).sigmoid().cpu().contiguous();
   for (int64_t i = 0; i < count; ++i) {
     const trmml::report::Picture picture = world.train.picture(i);
     const at::Tensor known = result.observed[i].contiguous();
@@ -40,7 +41,7 @@ panels(World& world, const RunResult& result, int64_t count) {
     }
     const at::Tensor strongest =
         std::get<1>(at::where(truth.gt(0), p, at::zeros_like(p)).sort(0, true));
-    for (int64_t k = 0; k < 3; ++k) {
+    for (int64_t k = 0; k < std::min<int64_t>(3, strongest.size(0)); ++k) {
       const int64_t c = strongest[k].item<int64_t>();
       if (truth[c].item<int64_t>() <= 0) {
         continue;

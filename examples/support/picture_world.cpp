@@ -2,7 +2,6 @@
 
 #include "trmml/core/error.hpp"
 #include "trmml/core/random.hpp"
-#include "trmml/core/version.hpp"
 #include "trmml/data/image_dataset.hpp"
 #include "trmml/data/missing_labels.hpp"
 #include "trmml/data/transforms.hpp"
@@ -94,14 +93,11 @@ void add_options(CLI::App& app, PictureOptions& o) {
 }
 
 void check(const CLI::App& app, const PictureOptions& o, const std::string& method) {
-  using Kind = trmml::MethodSwitches::Kind;
   using program::expect_effect;
   const bool is_cached = o.features == "cache";
-  const Kind kind = trmml::method_switches(method).kind;
-  const bool is_trained = kind != Kind::kZeroShot && kind != Kind::kLinear;
   expect_effect(
       app,
-      is_trained,
+      trmml::method_switches(method).has_prompts(),
       {"--views", "--augmentation", "--augmentation-seed"},
       "a method with prompts, got " + method);
   expect_effect(app, is_cached, {"--cache", "--views"}, "--features cache");
@@ -190,18 +186,16 @@ std::string files_of(const data::Split& split) {
   return files;
 }
 
-// All that features depend on; `weights`: the fingerprint of the image tower.
+// All that features depend on; `weights`: the fingerprint of the image tower. Another
+// number in its first line is for features that are computed in another way.
 std::string key_of(
     const data::Split& split,
-    const clip_program::Clip& clip,
     const std::string& weights,
     const PictureOptions& options,
     bool augmented) {
   std::string key = fmt::format(
-      "trmml {}\nclip: {}\nweights: {}\ndense: {}\nresolution: {}\nprecision: {}\n"
+      "feature cache 1\nweights: {}\ndense: {}\nresolution: {}\nprecision: {}\n"
       "pictures: {}, digest of names, sizes and times {:016x}\n",
-      TRMML_VERSION,
-      clip.description,
       weights,
       options.dense,
       options.resolution,
@@ -229,7 +223,7 @@ class Loading {
       const PictureOptions& options,
       const WorldCallbacks& callbacks,
       const clip_program::Clip& clip)
-      : options_(options), callbacks_(callbacks), clip_(clip) {
+      : options_(options), callbacks_(callbacks) {
     trmml::clip::ClipModel model = clip.model;
     weights_ = fingerprint(*model);
     encoder_ = [encode = encoder_of(clip, options),
@@ -290,17 +284,24 @@ class Loading {
         n_cls,
         sample.regions.size(1),
         sample.regions.size(2)));
+    const TrainingViews looked_at = callbacks_.training_views;
+    const int64_t n_train = looked_at == TrainingViews::kNone ? 0 : size_of(train);
     if (options_.features != "cache") {
-      const int64_t views = size_of(train) + size_of(held_out);
+      const bool has_epochs = looked_at == TrainingViews::kAll;
+      const int64_t n_test = has_epochs ? 0 : size_of(test);
       callbacks_.log(fmt::format(
-          "features on the fly: about {:.1f} h an epoch ({:.2f} s a picture)",
-          hours(views),
+          "features on the fly: about {:.1f} h {} ({:.2f} s a picture)",
+          hours(n_train + size_of(held_out) + n_test),
+          has_epochs ? "an epoch" : "in all",
           seconds));
       return;
     }
     int64_t views = 0;
     int64_t missing = 0;
     for (const data::Split* split : {&train, &held_out, &test}) {
+      if (split == &train && n_train == 0) {
+        continue;
+      }
       const FeatureCachePlan plan =
           FeatureCache::plan(cache_of(*split, split == &train), size_of(*split));
       views += plan.pictures * plan.views;
@@ -339,9 +340,11 @@ class Loading {
   FeatureCacheOptions cache_of(const data::Split& split, bool is_training) const {
     const bool augmented =
         is_training && options_.views > 0 && options_.augmentation != "none";
+    // The plain views alone are the beginning of the same cache.
+    const bool has_all = callbacks_.training_views == TrainingViews::kAll;
     return FeatureCacheOptions(
-               options_.cache, key_of(split, clip_, weights_, options_, augmented))
-        .views(augmented ? options_.views : 0)
+               options_.cache, key_of(split, weights_, options_, augmented))
+        .views(augmented && has_all ? options_.views : 0)
         .shard_size(128);
   }
 
@@ -384,7 +387,6 @@ class Loading {
 
   const PictureOptions& options_;
   const WorldCallbacks& callbacks_;
-  const clip_program::Clip& clip_;
   std::string weights_;
   std::shared_ptr<Bar> bar_ = std::make_shared<Bar>();
   trmml::training::ImageEncoder encoder_;
@@ -504,7 +506,9 @@ World load_world(
     loading.tell_expectations(train, held_out, test, world.frozen_text.size(0));
     return world;
   }
-  world.train = loading.part(train, "training pictures", true);
+  if (callbacks.training_views != TrainingViews::kNone) {
+    world.train = loading.part(train, "training pictures", true);
+  }
   world.held_out = loading.part(held_out, "held-out pictures", false);
   world.test = loading.part(test, "test pictures", false);
   return world;

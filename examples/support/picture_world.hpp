@@ -50,7 +50,8 @@ void check(
     const std::string& method);
 
 /// Reads both parts of the data set and the CLIP, holds some training pictures out, and
-/// opens (or fills) the cache of their features. A picture that cannot be read is a
+/// opens (or fills) the cache of their features, as far as they are looked at
+/// (`WorldCallbacks::training_views`). A picture that cannot be read is a
 /// `trmml::DataError` with its path. With `skip_unreadable` all pictures are read once
 /// before that, bad ones are told and their rows left out: masks stay those of all
 /// training pictures, and `World::test_name` says how many the test lacks.

@@ -119,7 +119,8 @@ inline void make_folder(const std::filesystem::path& folder) {
 
 /// A state is neither overwritten nor made up.
 inline void check_resume(const std::filesystem::path& state, bool resume) {
-  const bool exists = std::filesystem::exists(state);
+  std::error_code error;
+  const bool exists = std::filesystem::exists(state, error);
   if (exists && !resume) {
     throw UsageError(fmt::format(
         "--out: {} holds the state of a run (continue it with --resume, or name "
@@ -156,6 +157,8 @@ int run(const char* name, Body&& body) {
   } catch (const trmml::CheckpointError& error) {
     return fail(error.what(), kCheckpoint);
   } catch (const trmml::DataError& error) {
+    return fail(error.what(), kData);
+  } catch (const std::filesystem::filesystem_error& error) {
     return fail(error.what(), kData);
   } catch (const trmml::WriteError& error) {
     return fail(error.what(), kOutput);

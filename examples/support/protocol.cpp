@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include <limits>
 #include <vector>
 
 #include "support/program.hpp"
@@ -33,18 +34,24 @@ std::string Protocol::description() const {
   if (!mask.empty()) {
     return fmt::format("mask {} ({})", mask, mask_code);
   }
+  if (hides_nothing()) {
+    return "all labels";
+  }
   switch (options.protocol) {
     case Kind::kSinglePositive:
       return "single positive (random)";
     case Kind::kSalientPositive:
       return "single positive (salient)";
-    case Kind::kKnownLabelProportion:
-      return hides_nothing()
-                 ? "all labels"
-                 : fmt::format(
-                       "{:g} % known labels", 100 * options.known_label_proportion);
+    case Kind::kMissingPositives:
+      return fmt::format("{:g} % known positives", 100 * options.positives_left);
+    case Kind::kFixedPerClass:
+      return fmt::format(
+          "up to {0} present and {0} absent labels a category",
+          options.labels_per_class);
+    case Kind::kRandomPerSample:
+      return fmt::format("{:g} % hidden labels", 100 * options.removal_rate);
     default:
-      return data::describe(options);
+      return fmt::format("{:g} % known labels", 100 * options.known_label_proportion);
   }
 }
 
@@ -55,12 +62,24 @@ std::optional<double> Protocol::known_label_proportion() const {
   return options.known_label_proportion;
 }
 
-std::optional<uint32_t> Protocol::seed_of_mask(uint64_t seed) const {
-  if (!mask.empty() || options.protocol == Kind::kAllLabels ||
-      options.protocol == Kind::kSalientPositive) {
+std::optional<uint32_t> Protocol::seed_of_mask(uint64_t seed, bool draws_salient)
+    const {
+  if (!mask.empty() || hides_nothing() || (is_salient() && !draws_salient)) {
     return std::nullopt;
   }
-  return mask_seed.value_or(data::seed_of(options) + static_cast<uint32_t>(seed));
+  if (mask_seed) {
+    return mask_seed;
+  }
+  const uint32_t published = data::seed_of(options);
+  const uint32_t largest = std::numeric_limits<uint32_t>::max() - published;
+  if (seed > largest) {
+    throw program::UsageError(fmt::format(
+        "--seed: expected at most {}, as the seed of the mask has 32 bits, got {} (or "
+        "give the mask its own: --mask-seed)",
+        largest,
+        seed));
+  }
+  return published + static_cast<uint32_t>(seed);
 }
 
 at::Tensor Protocol::hide(const data::Split& split, uint64_t seed) const {
@@ -153,6 +172,14 @@ void add_protocol(CLI::App& app, Protocol& protocol, bool all) {
       }
     }
   }
+}
+
+void check(const CLI::App& app, const Protocol& protocol, bool draws_salient) {
+  program::expect_effect(
+      app,
+      protocol.seed_of_mask(0, draws_salient).has_value(),
+      {"--mask-seed"},
+      "labels that are hidden by a draw, got " + protocol.description());
 }
 
 }  // namespace experiment

@@ -26,23 +26,27 @@ struct Protocol {
   bool is_salient() const;
   bool hides_nothing() const;
 
-  /// "10 % known labels", "single positive (salient)".
+  /// "10 % known labels", "single positive (salient)"; without the seed.
   std::string description() const;
 
   /// In a report: the proportion where that says all, else empty.
   std::optional<double> known_label_proportion() const;
 
-  /// The seed of the mask in a run of seed `seed`; none of a file, and where nothing is
-  /// drawn.
-  std::optional<uint32_t> seed_of_mask(uint64_t seed) const;
+  /// The seed of the mask in a run of seed `seed`, which shifts that of the published
+  /// protocol unless `mask_seed` is given; none of a file, and where nothing is drawn
+  /// (`draws_salient`: the salient category is). Throws `program::UsageError` for one
+  /// of more than 32 bits.
+  std::optional<uint32_t> seed_of_mask(uint64_t seed, bool draws_salient = false) const;
 
-  /// Labels [N, C] that stay known in a run of seed `seed`, which shifts the seed of
-  /// the published protocol unless `mask_seed` is given.
+  /// Labels [N, C] that stay known in a run of seed `seed`.
   at::Tensor hide(const trmml::data::Split& split, uint64_t seed) const;
 };
 
 /// `--known-label-proportion` and `--single-positive`, which exclude each other; with
 /// `all`, every protocol and `--mask`, too.
 void add_protocol(CLI::App& app, Protocol& protocol, bool all);
+
+/// Throws `program::NoEffect` for --mask-seed where nothing is drawn.
+void check(const CLI::App& app, const Protocol& protocol, bool draws_salient);
 
 }  // namespace experiment

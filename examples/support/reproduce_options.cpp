@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include "support/config_file.hpp"
@@ -33,8 +33,34 @@ const TrainProgram& program_of(const std::string& data_set) {
   throw std::invalid_argument("program_of: no data set " + data_set);
 }
 
-// Table and data set come first: they decide which options there are.
-void parse_names(TableRequest& request, int argc, char** argv) {
+// Where TABLE stands: at the name of a table that is no option's value, or else at any,
+// or else in front.
+Words::const_iterator find_table(const Words& words, const Words& tables) {
+  const auto is_table = [&](const std::string& word) {
+    return std::find(tables.begin(), tables.end(), word) != tables.end();
+  };
+  for (auto word = words.begin(); word != words.end(); ++word) {
+    const bool may_be_value = word != words.begin() && word[-1].starts_with("--");
+    if (is_table(*word) && !may_be_value) {
+      return word;
+    }
+  }
+  const auto any = std::find_if(words.begin(), words.end(), is_table);
+  const bool has_front = !words.empty() && !words.front().starts_with("-");
+  return any == words.end() && has_front ? words.begin() : any;
+}
+
+void parse(CLI::App& app, char* program, Words words) {
+  std::vector<char*> all = {program};
+  for (std::string& word : words) {
+    all.push_back(word.data());
+  }
+  program::parse(app, static_cast<int>(all.size()), all.data());
+}
+
+// Table and data set come first: they decide which options there are. Returns TABLE,
+// and takes it out of the words.
+std::string parse_names(TableRequest& request, char* program, Words& words) {
   Words tables;
   for (const auto& [name, kind] : table_kinds()) {
     tables.push_back(name);
@@ -49,23 +75,36 @@ void parse_names(TableRequest& request, int argc, char** argv) {
   app.add_option("--dataset", request.data_set, "Which data set")
       ->required()
       ->check(CLI::IsMember(data_sets()));
-  std::vector<char*> names = {argv[0]};
-  for (int i = 1; i < argc; ++i) {
-    const bool is_data_set = std::strcmp(argv[i], "--dataset") == 0;
-    if (i == 1 || is_data_set || std::strncmp(argv[i], "--dataset=", 10) == 0) {
-      names.push_back(argv[i]);
+  Words names;
+  const auto found = find_table(words, tables);
+  if (found != words.end()) {
+    names.push_back(*found);
+    words.erase(found);
+  }
+  const size_t without_data_set = names.size();
+  for (size_t i = 0; i < words.size(); ++i) {
+    const bool is_flag = words[i] == "--dataset";
+    if (is_flag || words[i].starts_with("--dataset=")) {
+      names.push_back(words[i]);
     }
-    if (is_data_set && i + 1 < argc) {
-      names.push_back(argv[++i]);
+    if (is_flag && i + 1 < words.size()) {
+      names.push_back(words[++i]);
     }
   }
-  program::parse(app, static_cast<int>(names.size()), names.data());
+  const bool is_complete = without_data_set == 1 && names.size() > without_data_set;
+  for (const std::string& word : words) {
+    if (!is_complete && (word == "--help" || word == "-h" || word == "--version")) {
+      names.push_back(word);
+    }
+  }
+  parse(app, program, std::move(names));
   for (const auto& [name, kind] : table_kinds()) {
     if (name == table) {
       request.kind = kind;
     }
   }
   request.program = &program_of(request.data_set);
+  return table;
 }
 
 // What a table says itself, or says of several runs.
@@ -163,16 +202,17 @@ std::string shell_text(int argc, char** argv) {
 }  // namespace
 
 void parse_reproduce(ReproduceOptions& options, int argc, char** argv) {
-  parse_names(options.request, argc, argv);
   TableRequest& request = options.request;
   options.command = shell_text(argc, argv);
-  const std::string name = std::string("reproduce ") + argv[1];
-  CLI::App app{fmt::format("Runs a table of {}.", request.data_set), name};
+  Words words(argv + 1, argv + argc);
+  const std::string table = parse_names(request, argv[0], words);
+  CLI::App app{
+      fmt::format("Runs a table of {}.", request.data_set), "reproduce " + table};
   TrainOptions run(*request.program);
   const Words names = add_run_options(app, run, request.kind);
   program::add_config(app, "Options from a TOML file");
   add_table_options(app, options);
-  program::parse(app, argc - 1, argv + 1);
+  parse(app, argv[0], std::move(words));
   for (const std::string& flag : names) {
     for (const std::string& value : app.get_option(flag)->results()) {
       request.arguments.push_back(flag + "=" + value);

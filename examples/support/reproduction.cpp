@@ -70,9 +70,7 @@ void check_runs(
 }
 
 bool is_trained(const PlannedRun& run) {
-  using Kind = trmml::MethodSwitches::Kind;
-  const Kind kind = trmml::method_switches(run.options.method).kind;
-  return kind != Kind::kZeroShot && kind != Kind::kLinear;
+  return trmml::method_switches(run.options.method).has_prompts();
 }
 
 int64_t count(const std::vector<RunState>& states, RunState state) {
@@ -234,6 +232,17 @@ std::string estimate(
       trmml::report::format_duration(seconds));
 }
 
+// Whether the base of a control is finished, with the options of now.
+bool has_start(const PlannedRun& run) {
+  try {
+    return !run.start.empty() &&
+           std::filesystem::exists(run.start / "last.safetensors") &&
+           state_of(run.start, run.start_config) == RunState::kDone;
+  } catch (const program::UsageError&) {
+    return false;  // with others
+  }
+}
+
 // Trains one run of the table where it left off.
 void do_run(
     const PlannedRun& run,
@@ -241,14 +250,20 @@ void do_run(
     World& world,
     const std::function<bool()>& should_stop) {
   RunFolder folder{run.folder, run.config, state == RunState::kToResume};
-  if (!folder.resume && !run.start.empty() &&
-      std::filesystem::exists(run.start / "report.json")) {
-    program::make_folder(run.folder);
-    start_from(run.start, run.folder, run.config);
-    folder.resume = true;
-  }
   const program::FolderLock lock = begin(folder);
-  train_in_folder(world, run.options, folder, should_stop);
+  if (folder.resume || !has_start(run)) {
+    train_in_folder(world, run.options, folder, should_stop);
+    return;
+  }
+  folder.resume = true;
+  try {
+    start_from(run.start, run.folder, run.config);
+    train_in_folder(world, run.options, folder, should_stop);
+  } catch (...) {  // else a state that does not do would be gone on with
+    std::error_code ignored;
+    std::filesystem::remove(run.folder / "last.safetensors", ignored);
+    throw;
+  }
 }
 
 }  // namespace

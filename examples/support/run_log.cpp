@@ -82,9 +82,14 @@ void RunLog::open() {
   events_->text("config.toml", fmt::format("```toml\n{}\n```", config_), first);
 }
 
-const std::vector<trmml::report::EpochMetrics>& RunLog::history() {
-  open();
-  return metrics_->history();
+std::vector<trmml::report::EpochMetrics> RunLog::history() const {
+  if (metrics_) {
+    return metrics_->history();
+  }
+  const std::filesystem::path file = folder_ / "metrics.jsonl";
+  const bool has_lines = resume_epoch_ && std::filesystem::exists(file);
+  return has_lines ? trmml::report::read_metrics(file)
+                   : std::vector<trmml::report::EpochMetrics>();
 }
 
 void RunLog::epoch(

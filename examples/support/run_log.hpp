@@ -35,8 +35,8 @@ std::vector<EpochHistogram> epoch_histograms(
     trmml::Method& method);
 
 /// Writes `metrics.jsonl` and TensorBoard's event files, a step an epoch. Touches the
-/// files only when the first epoch is done: a state that the trainer refuses leaves
-/// them as they were.
+/// files only when the first epoch is done: a state that the trainer refuses, and a run
+/// with nothing left to train, leave them as they were.
 class RunLog {
  public:
   /// With `resume`, goes on behind the epochs that the state `last.safetensors` in
@@ -50,7 +50,7 @@ class RunLog {
       const std::vector<EpochHistogram>& histograms);
 
   /// Every epoch of the run, those before a break too.
-  const std::vector<trmml::report::EpochMetrics>& history();
+  std::vector<trmml::report::EpochMetrics> history() const;
 
  private:
   void open();

@@ -382,10 +382,6 @@ bool contrasts(const RunOptions& options, const trmml::MethodSwitches& s) {
   return s.contrastive && options.loss.contrastive_weight() > 0;
 }
 
-bool has_prompts(const trmml::MethodSwitches& s) {
-  return s.kind != Kind::kZeroShot && s.kind != Kind::kLinear;
-}
-
 // Options of the training and of the model.
 void check_method(
     const CLI::App& app,
@@ -394,7 +390,7 @@ void check_method(
   using program::expect_effect;
   expect_effect(
       app,
-      has_prompts(s),
+      s.has_prompts(),
       {"--epochs",
        "--accumulate",
        "--prompt-learning-rate",
@@ -411,9 +407,14 @@ void check_method(
       method_with(options, "prompts"));
   expect_effect(
       app,
-      has_prompts(s) || program::is_given(app, "--limit-batches"),
+      s.has_prompts() || program::is_given(app, "--limit-batches"),
       {"--batch-size"},
       method_with(options, "prompts"));
+  expect_effect(
+      app,
+      options.n_ctx.value_or(1) > 0,
+      {"--class-specific", "--class-position"},
+      "--n-ctx above 0");
   expect_effect(
       app,
       s.kind == Kind::kTextPixel,
@@ -471,10 +472,10 @@ void check_loss(
       "a --contrastive-weight or an --evidence-visual above 0");
   expect_effect(
       app,
-      has_prompts(s) && unknown_labels(options) == trmml::UnknownLabels::kAssumeAbsent,
+      s.has_prompts() && unknown_labels(options) == trmml::UnknownLabels::kAssumeAbsent,
       {"--absent-weight"},
-      has_prompts(s) ? "--single-positive or --unknown-labels assume-absent"
-                     : method_with(options, "prompts"));
+      s.has_prompts() ? "--single-positive or --unknown-labels assume-absent"
+                      : method_with(options, "prompts"));
 }
 
 // Options of the pseudo-labels.

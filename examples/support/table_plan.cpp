@@ -245,24 +245,32 @@ PlannedRun make_run(
     const Setting& column,
     int64_t seed,
     Given& given) {
-  const auto folder_of = [&](const std::string& label) {
-    return fs::path(request.out) / name_of(request.kind) / folder_name(label) /
+  const auto folder_of = [&](const Setting& of) {
+    return fs::path(request.out) / name_of(request.kind) / folder_name(of.label) /
            folder_name(column.label) / fmt::format("seed-{}", seed);
   };
-  const fs::path folder = folder_of(row.label);
-  const auto call = given.call(joined(
-      joined(column.arguments, row.arguments),
-      {fmt::format("--seed={}", seed), "--out=" + folder.string()}));
-  const RunOptions& options = call->options.run;
-  return {
+  const auto call_of = [&](const Setting& of) {
+    return given.call(joined(
+        joined(column.arguments, of.arguments),
+        {fmt::format("--seed={}", seed), "--out=" + folder_of(of).string()}));
+  };
+  const auto call = call_of(row);
+  PlannedRun run{
       row.label,
       column.label,
       seed,
-      folder,
-      options,
+      folder_of(row),
+      call->options.run,
       program::config_text(call->app),
       nullptr,
-      is_control(options.method) ? folder_of(kBaseOfControl) : fs::path()};
+      {},
+      {}};
+  if (request.kind != TableKind::kBackbones && is_control(run.options.method)) {
+    const Setting base{kBaseOfControl, {std::string("--method=") + kBaseOfControl}};
+    run.start = folder_of(base);
+    run.start_config = program::config_text(call_of(base)->app);
+  }
+  return run;
 }
 
 }  // namespace

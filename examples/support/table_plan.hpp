@@ -53,6 +53,7 @@ struct PlannedRun {
   std::string config;                ///< text of its config.toml
   std::shared_ptr<TrainCall> world;  ///< which loads its world; shared by many
   std::filesystem::path start;       ///< of a control: the folder whose weights it has
+  std::string start_config;          ///< of that: text of its config.toml
 };
 
 /// A table and its runs, in the order in which they are done: the whole table with seed

@@ -1,5 +1,6 @@
 #include "support/train_in_folder.hpp"
 
+#include "trmml/core/error.hpp"
 #include "trmml/io/atomic_file.hpp"
 #include "trmml/report/html_report.hpp"
 #include "trmml/report/progress.hpp"
@@ -116,21 +117,29 @@ RunResult train_in_folder(
     }
     progress->update(report.step, loss_note(report.losses));
   };
-  RunResult result = program::with_flag<trmml::Interrupted>(
-      "--resume", [&] { return run(world, options, callbacks); });
+  RunResult result = [&] {
+    try {
+      return run(world, options, callbacks);
+    } catch (const trmml::Interrupted& stop) {
+      if (!std::filesystem::exists(folder.path / "last.safetensors")) {
+        throw;
+      }
+      throw trmml::Interrupted(fmt::format("{}; see --resume", stop.what()));
+    }
+  }();
   if (progress) {
     progress->finish();
   }
   result.report.history = log.history();
   auto page = trmml::report::html_report(result.report);
   if (result.model) {
-    page.add_section("Pictures").add_panels(panels(world, result, 8));
     write_trained(
         folder.path / "best.safetensors",
         world,
         options,
         result,
         without_place(folder.config));
+    page.add_section("Pictures").add_panels(panels(world, result, 8));
   }
   page.write(folder.path / "report.html");
   trmml::report::write_json(folder.path / "report.json", result.report);

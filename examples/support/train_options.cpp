@@ -2,8 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <memory>
+#include <set>
 #include <stdexcept>
 
+#include "support/config_file.hpp"
 #include "support/method_settings.hpp"
 #include "support/program.hpp"
 #include "support/scenes_world.hpp"
@@ -24,6 +28,74 @@ Defaults voc_defaults() {
   defaults.positives_per_image = 1.5;  // 7,306 of 5,011 pictures
   return defaults;
 }
+
+// A config.toml holds what follows from its method and its protocol, too. That is no
+// choice, so it must not bind another method or protocol on the command line.
+class RunConfig : public program::ConfigFile {
+ public:
+  RunConfig(const CLI::App& app, const Defaults& defaults)
+      : ConfigFile(app), command_line_(app), defaults_(defaults) {}
+
+  std::vector<CLI::ConfigItem> from_config(std::istream& input) const override {
+    std::vector<CLI::ConfigItem> lines = ConfigFile::from_config(input);
+    const auto settings = settings_of(lines);
+    const std::set<std::string> replaced = replaced_protocols();
+    std::erase_if(lines, [&](const CLI::ConfigItem& item) {
+      const std::pair<std::string, std::string> line = {
+          "--" + item.name, item.inputs.empty() ? "" : item.inputs.front()};
+      return replaced.count(line.first) > 0 ||
+             std::find(settings.begin(), settings.end(), line) != settings.end();
+    });
+    return lines;
+  }
+
+ private:
+  // What follows from the method and the protocol of the file.
+  std::vector<std::pair<std::string, std::string>> settings_of(
+      const std::vector<CLI::ConfigItem>& lines) const {
+    RunOptions there(defaults_);
+    CLI::App app;
+    add_protocol(app, there.protocol, /*all=*/true);
+    app.add_option("--method", there.method);
+    std::vector<std::string> words;
+    for (const CLI::ConfigItem& item : lines) {
+      if (app.get_option_no_throw("--" + item.name) != nullptr) {
+        for (const std::string& value : item.inputs) {
+          words.push_back("--" + item.name + "=" + value);
+        }
+      }
+    }
+    try {
+      app.parse(std::move(words));
+      return settings_by_method(there);
+    } catch (const std::exception&) {
+      return {};  // what is wrong there is told when all options are parsed
+    }
+  }
+
+  // The options that a protocol on the command line takes the place of.
+  std::set<std::string> replaced_protocols() const {
+    Protocol unused;
+    CLI::App protocols;
+    add_protocol(protocols, unused, /*all=*/true);
+    std::set<std::string> replaced;
+    for (const CLI::Option* protocol : protocols.get_options()) {
+      const std::string name = protocol->get_name();
+      if (name != "--mask-seed" && command_line_.get_option(name)->count() > 0) {
+        for (const CLI::Option* other : protocol->get_excludes()) {
+          replaced.insert(other->get_name());
+        }
+      }
+    }
+    if (replaced.count("--mask") > 0) {
+      replaced.insert("--mask-code");
+    }
+    return replaced;
+  }
+
+  const CLI::App& command_line_;
+  Defaults defaults_;
+};
 
 }  // namespace
 
@@ -84,6 +156,9 @@ void add_options(CLI::App& app, TrainOptions& options) {
          options.limit_batches,
          "The first pictures of each part only, as many as this number of batches has")
       ->check(program::at_least(0));
+  if (app.get_config_ptr() != nullptr) {
+    app.config_formatter(std::make_shared<RunConfig>(app, options.run.defaults));
+  }
 }
 
 void set_defaults(CLI::App& app, const TrainOptions& options) {
@@ -96,6 +171,7 @@ void set_defaults(CLI::App& app, const TrainOptions& options) {
 void check(const CLI::App& app, const TrainOptions& options) {
   options.source->check(app, options.run.method);
   check(app, options.run);
+  check(app, options.run.protocol, options.source->draws_salient());
   if (options.limit_batches > 0 && program::is_given(app, "--limit-scenes")) {
     throw program::UsageError("--limit-scenes excludes --limit-batches");
   }

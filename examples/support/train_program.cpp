@@ -28,6 +28,7 @@ void train(CLI::App& app, TrainOptions& options, const OneCall& call) {
   loading.log = program::say;
   loading.should_stop = [] { return program::stop_flag().load(); };
   loading.check = [&options](const World& world) { check_run(world, options.run); };
+  loading.training_views = training_views(switches_of(options.run));
   if (call.dry_run) {
     load_world(options, loading, /*dry_run=*/true);
     return;

@@ -50,8 +50,9 @@ struct Trained {
 /// a method whose scores depend on all pictures of a test.
 Trained read_trained(const std::filesystem::path& path);
 
-/// Sixteen hexadecimal digits that differ for image towers with other weights: names,
-/// shapes, and the first values of each parameter.
+/// Sixteen hexadecimal digits of an image tower: of all its parameters and buffers as
+/// single precision, its sizes, heads and activation. They are the same for one tower
+/// in files of several formats.
 std::string fingerprint(trmml::clip::ClipModelImpl& clip);
 
 }  // namespace experiment

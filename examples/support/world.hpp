@@ -43,12 +43,15 @@ struct World {
   /// How many pictures of each part were left out because they cannot be read, for
   /// reports; empty: nobody looked.
   std::vector<std::pair<std::string, int64_t>> unreadable;
-  Part train;
+  Part train;  ///< empty where its pictures are not looked at
   Part held_out;
   Part test;
 
   const std::vector<std::string>& names() const { return all_train.table.classnames; }
 };
+
+/// Which views of the training pictures are looked at, the least first.
+enum class TrainingViews { kNone, kPlain, kAll };
 
 /// What loading a world tells and asks.
 struct WorldCallbacks {
@@ -58,14 +61,21 @@ struct WorldCallbacks {
   /// Before anything is encoded, which takes long: the world has its labels, its rows
   /// and its texts, and no features. Throws when it is of no use. May be empty.
   std::function<void(const World&)> check;
+
+  /// Pictures in files are encoded in no other views of the training part.
+  TrainingViews training_views = TrainingViews::kAll;
 };
 
-/// The zero-shot scores [n, C] of a part, computed when first asked for.
-const at::Tensor& zero_shot_of(const World& world, Part& part);
-
 /// What `map` makes of the features of all pictures, batch by batch, as one tensor.
+/// Throws `trmml::Interrupted` between two batches when `should_stop`, which may be
+/// empty, says so.
 at::Tensor collect(
     const Part& part,
+    const std::function<bool()>& should_stop,
     const std::function<at::Tensor(const trmml::clip::ImageFeatures&)>& map);
+
+/// The zero-shot scores [n, C] of a part, computed by `collect` when first asked for.
+const at::Tensor&
+zero_shot_of(const World& world, Part& part, const std::function<bool()>& should_stop);
 
 }  // namespace experiment

@@ -57,6 +57,7 @@ class ScenesSource : public WorldSource {
     scenes::add_paths(app, options_.paths);
   }
   void check(const CLI::App&, const std::string&) const override {}
+  bool draws_salient() const override { return true; }
   void limit(int64_t count) override { options_.limit_scenes = count; }
   World load(const WorldCallbacks& callbacks, bool dry_run) override {
     trmml::set_threads(threads_);

@@ -25,6 +25,9 @@ class WorldSource {
   /// `program::NoEffect` for those that change nothing with `method`.
   virtual void check(const CLI::App& app, const std::string& method) const = 0;
 
+  /// Whether the salient category of a picture is a draw, as `World::salient` says.
+  virtual bool draws_salient() const { return false; }
+
   /// From now on the first `count` pictures of each part only.
   virtual void limit(int64_t count) = 0;
 

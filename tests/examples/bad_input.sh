@@ -63,6 +63,9 @@ expect 2 "train_scenes: --prototype-level: expected a method with prototypes, go
   train_scenes --method text-pixel --prototype-level region
 expect 2 "train_scenes: --training-precision: expected a method with prompts, got zero-shot $effect" \
   train_scenes --method zero-shot --training-precision bf16
+for flag in --class-specific=false --class-position=middle; do
+  expect 2 "train_scenes: ${flag%=*}: expected --n-ctx above 0 $effect" train_scenes --n-ctx 0 "$flag"
+done
 expect 2 "train_scenes: --training-precision: fp16 not in {fp32,bf16,auto}" train_scenes --training-precision fp16
 
 csv=(train_csv --dataset csv --data a.csv --test-data b.csv --clip clip)
@@ -113,11 +116,40 @@ expect 2 "train_scenes: --evidence-visual, --evidence-text, --evidence-zero-shot
 expect 2 "train_scenes: --epochs: expected a whole number, got 'many'" train_scenes --epochs many
 expect 2 "train_scenes: no.toml was not readable (missing?)" train_scenes --config no.toml
 
+expect 2 "predict: --threshold: expected --predicted, --top-k or --out F.json $effect" \
+  predict --checkpoint none --images none --threshold 0.5
+printf '\n{}\n \na dog\n' >templates.txt
+expect 2 "zero_shot: --templates: expected {} for the name, got 'a dog'" \
+  zero_shot --clip none --images none --names none --templates templates.txt
+expect 2 "own_experiment: The following argument was not expected: --no-such-option" own_experiment --no-such-option
+expect 2 "use_one_module: expected no arguments, got --help" use_one_module --help
+
 expect 2 "pretrain_clip: --out is required" pretrain_clip
 expect 2 "pretrain_clip: --steps: expected 1 or more, got 0" pretrain_clip --out clip --steps 0
 expect 2 "pretrain_clip: --precision: fp8 not in {fp32,bf16}" pretrain_clip --out clip --precision fp8
 expect 2 "pretrain_clip: --learning-rate: expected a finite number, got nan" \
   pretrain_clip --out clip --learning-rate nan
+
+# ------------------------------------------------------------ config.toml: 0
+
+# What follows from the method and the protocol of a file does not bind others.
+for given in "--single-positive salient" ""; do
+  # shellcheck disable=SC2086  # a flag and its value
+  "$programs/train_scenes" $given --print-config >config.toml
+  for other in "--method text-pixel+pseudo-labels" "--method text-image" "--single-positive random" \
+    "--known-label-proportion 0.5"; do
+    if [[ $other == --method* ]]; then now="$given $other"; else now=$other; fi
+    # shellcheck disable=SC2086
+    holds "--config of '$given' with $other" diff <("$programs/train_scenes" --config config.toml $other --print-config) \
+      <("$programs/train_scenes" $now --print-config)
+  done
+done
+holds "n-ctx of the file" grep -qx "n-ctx=4" config.toml
+"$programs/train_scenes" --config config.toml --method text-pixel+pseudo-labels --print-config >other.toml
+holds "another method has its own n-ctx" grep -qx "n-ctx=16" other.toml
+sed -i "s/^n-ctx=4/n-ctx=7/" config.toml
+"$programs/train_scenes" --config config.toml --method text-pixel+pseudo-labels --print-config >other.toml
+holds "an n-ctx that was chosen stays" grep -qx "n-ctx=7" other.toml
 
 # ------------------------------------------------------------ versions: 0
 
@@ -141,6 +173,11 @@ expect 2 "pretrain_clip: --resume: expected none/state.safetensors, got no such 
   pretrain_clip --out none --resume
 holds "a run that is refused leaves nothing" test ! -e none -a ! -e run/config.toml
 
+printf 'seed=0\n' >clip/config.toml
+expect 2 "pretrain_clip: clip: expected a run with the options of now, got a broken-off run with others: ...--seed 0 there, 3 here; ... (give the same options, name another --out, or remove the folder)" \
+  pretrain_clip --out clip --resume --seed 3
+rm clip/config.toml
+
 # ------------------------------------------------------------ data: 3
 
 photos="Fashion-MNIST: expected no_folder/train-images-idx3-ubyte.gz (or the same without .gz), got no such file (install Debian's dataset-fashion-mnist, or name the folder of the four IDX files); see --fashion-mnist"
@@ -151,6 +188,12 @@ expect 3 "quickstart: no_file: expected a file with a vocabulary, got no such fi
   quickstart --out q --merges no_file
 expect 3 "train_scenes: a_file: ..." train_scenes --out t --merges a_file
 holds "a run without data leaves no report" test ! -e q/report.json -a ! -e t/report.json
+
+"$programs/encode" --clip "$data/scenes_clip.safetensors" --texts templates.txt --vocab no_file --out texts.safetensors \
+  2>err.txt
+status=$?
+holds "encode --vocab no_file: exit status $status" test "$status" = 3
+holds "encode --vocab no_file: $(cat err.txt)" grep -q "no_file: expected a vocabulary, got no such file; see --vocab$" err.txt
 
 # ------------------------------------------------------------ weights and states: 4
 

@@ -103,7 +103,7 @@ if [[ ${IN_OWN_NAME_SPACE:-} == 1 ]] && fill disk 64 2>err.txt; then
   for size in 0 4 8 12 $((state - 4)) $((state * 3 / 2)) $((state * 5 / 2)); do
     training_on "$size"
   done
-  for left in 0 4 $((4 + best)) $((4 + best + html / 2)) $((4 + best + html)); do
+  for left in 0 $((best / 2)) $best $((best + html / 2)) $((best + html)); do
     results_on "$left"
   done
   for file in config.toml metrics.jsonl 'events.out.tfevents.*' last.safetensors report.json \

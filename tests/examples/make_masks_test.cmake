@@ -121,5 +121,7 @@ none("--protocol salient-positive" ${write} single-positive --salient a.npy)
 none("a --protocol that draws" ${write} all-labels --seed 3)
 none("a --protocol that draws" ${write} salient-positive --seed 3)
 none("a --protocol that draws" ${all} --out m.npy --import list.txt --code splc --seed 3)
+none("an --import without names of pictures"
+  ${all} --out m.npy --import list.txt --code splc --import-images images.txt)
 none("--out F.csv" ${write} all-labels --csv-form long)
 none("--labels that end with .npy or .safetensors" ${write} all-labels --names names.txt)

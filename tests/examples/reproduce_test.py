@@ -20,6 +20,7 @@ import sys
 import time
 
 import data_sets
+import programs
 from programs import check, finish, refused, run
 
 PROGRAMS, DATA, SCRATCH = (os.path.abspath(path) for path in sys.argv[1:])
@@ -33,6 +34,7 @@ CSV = ["--dataset", "csv", "--data", "clean/csv/train.csv", "--test-data", "clea
 TABLE = ["known-label-proportions", *COCO, "--proportions", "0.5,0.9", "--seeds", "2",
          "--epochs", "12", "--patience", "0", "--batch-size", "2", "--out", "tables"]
 SAME = "go on with the same command"
+PHOTOS = "/usr/share/datasets/fashion-mnist"
 
 
 def report(folder):
@@ -188,6 +190,13 @@ def check_refused():
               for i, word in enumerate(TABLE)])
     check(len(list(pathlib.Path("tables").glob("*/*/*/*/report.json"))) == 4, "a run was touched")
     known = ["known-label-proportions", *COCO, "--out", "x"]
+    for words, expected in ((["ablation"], "reproduce TABLE --dataset S"), (["--dataset", "csv"], "TABLE"),
+                            (["--dataset", "csv", "ablation"], "--methods"), (known, "--proportions")):
+        printed, _ = run(0, REPRODUCE, *words, "--help")
+        check(expected in printed, f"{words} --help: {printed}")
+    printed, _ = run(0, REPRODUCE, *known, "--print-config")
+    for words in (["--print-config", *known], [*known[1:], "--print-config", known[0]]):
+        check(run(0, REPRODUCE, *words)[0] == printed, f"TABLE at another place: {words}")
     refused(2, "TABLE", REPRODUCE)
     refused(2, "TABLE", REPRODUCE, "ablations", "--dataset", "csv")
     refused(2, "--dataset is required", REPRODUCE, "ablation")
@@ -247,6 +256,17 @@ def check_ablation():
     run(0, REPRODUCE, *table)
     check(pathlib.Path("tables/ablation.csv").read_bytes() == whole, "a row that was run again differs")
 
+    # A base with other options, or a damaged one, lends nothing.
+    shutil.rmtree(control)
+    run(0, REPRODUCE, *[("10" if word == "20" else word) for word in table],
+        "--methods", "region+distillation+contrastive+zero-shot")
+    check((base / "last.safetensors").read_bytes() != (control / "last.safetensors").read_bytes(),
+          "the control has the state of a base with other options")
+    shutil.rmtree(control)
+    (base / "last.safetensors").write_text("no state")
+    refused(4, "last.safetensors", REPRODUCE, *table)
+    check(not (control / "last.safetensors").exists(), "a state that could not be used is left")
+
 
 def check_others():
     run(0, REPRODUCE, "single-positive", *COCO, "--epochs", "1", "--methods", "all", "--out", "tables",
@@ -272,8 +292,7 @@ def check_others():
 
 def check_scenes():
     """FashionScenes: the run is one of train_scenes, and predict takes its weights."""
-    photos = "/usr/share/datasets/fashion-mnist"
-    if not os.path.isdir(photos):
+    if not os.path.isdir(PHOTOS):
         return
     options = ["--epochs", "1", "--limit-scenes", "24", "--threads", "1"]
     run(0, REPRODUCE, "ablation", "--dataset", "scenes", "--methods", "trm-ml,zero-shot", *options,
@@ -329,4 +348,6 @@ for part_of_test in (check_whole, check_breaks, check_refused, check_ablation, c
     began = time.monotonic()
     part_of_test()
     print(f"{part_of_test.__name__}: {time.monotonic() - began:.1f} s", flush=True)
+if not os.path.isdir(PHOTOS) and programs.faults == 0:  # what has failed has failed
+    print(f"SKIPPED: FashionScenes, as there is no {PHOTOS}")
 finish()

@@ -43,6 +43,8 @@ check("no vocabulary" 3 "red\n" "tokenize: no vocabulary of CLIP in .*scripts/se
 check("missing vocabulary" 3 "" "none: expected a vocabulary, got no such file" --vocab ${SCRATCH}/none)
 check("unknown option" 2 "" "" --help-me)
 check("truncate alone" 2 "" "" ${vocab} --truncate)
+check("length without effect" 2 "" "tokenize: --context-length: expected no --decode"
+  ${vocab} --decode --context-length 4)
 check("length" 2 "" "" ${vocab} --context-length 1)
 
 # There and back through a vocabulary of its own, with every byte in it.

@@ -10,6 +10,9 @@ import os
 import pathlib
 import re
 import shutil
+import signal
+import struct
+import subprocess
 import sys
 
 import data_sets
@@ -23,6 +26,11 @@ CLIP = ["--clip", "clip.safetensors", "--vocab", f"{DATA}/scenes_merges.txt", "-
 PLAIN = [TRAIN_CSV, *SET, *CLIP, "--known-label-proportion", "0.5"]
 TRAIN = [*PLAIN, "--views", "1"]
 SHORT = [*TRAIN, "--method", "text-image", "--epochs", "1", "--n-ctx", "2"]
+
+
+def with_value(words, flag, value):
+    """The words with another value of the flag."""
+    return [value if before == flag else word for before, word in zip(["", *words], words)]
 
 
 def report(folder):
@@ -92,6 +100,14 @@ def check_early():
         words = [TRAIN_CSV, *SET, *CLIP, "--cache", "untouched", *options]
         refused(status, complaint, *words, "--dry-run")
         refused(status, complaint, *words, "--out", "refused")
+    for protocol in (["--single-positive", "salient"], ["--known-label-proportion", "1"]):
+        refused(2, "--mask-seed: expected labels that are hidden by a draw, got ", TRAIN_CSV, *SET, *CLIP,
+                *protocol, "--method", "region", "--mask-seed", "3", "--dry-run")
+    for protocol, largest in (([], 2**32 - 1), (["--positives-left", "0.4"], 2**32 - 1),
+                              (["--single-positive", "random"], 2**32 - 1 - 1200)):
+        words = [TRAIN_CSV, *SET, *CLIP, *protocol, "--method", "linear-pooled", "--dry-run", "--seed"]
+        refused(2, f"--seed: expected at most {largest}, .*, got {largest + 1}", *words, str(largest + 1))
+        run(0, *words, str(largest + 1), "--mask-seed", "0")
     refused(3, 'other.csv: expected the categories of train.csv, got them without .*"cat".* and with '
             '"lion"', TRAIN_CSV, *SET[:-1], "other.csv", *CLIP, "--dry-run")
     refused(2, '--method: expected a method of zero-shot, .*, got "trmml"', *TRAIN, "--method", "trmml")
@@ -133,7 +149,102 @@ def check_cache():
     check(files_there(printed) == [(2, 2), (1, 1), (0, 1)], f"another test picture: {printed}")
 
 
+def check_cache_of_others():
+    """Methods that look at less fill less, and what they fill serves the others."""
+    printed, _ = run(0, *PLAIN, "--method", "zero-shot", "--cache", "less", "--dry-run")
+    check("0 of 10 views are there" in printed, f"--dry-run of zero-shot: {printed}")
+    printed, _ = run(0, *PLAIN, "--method", "zero-shot", "--cache", "less", "--out", "zero-shot")
+    check(files_there(printed) == [(0, 1), (0, 1)], f"zero-shot: {printed}")
+    printed, _ = run(0, *PLAIN, "--method", "linear", "--cache", "less", "--out", "linear")
+    check(files_there(printed) == [(0, 1), (1, 1), (1, 1)], f"linear: {printed}")
+    printed, _ = run(0, *SHORT, "--cache", "less", "--dry-run")
+    check("18 of 26 views are there" in printed, f"--dry-run after a linear probe: {printed}")
+
+
+def changed_clip(path, change):
+    """The small CLIP with another header or other bytes: `change(header, data)`."""
+    content = pathlib.Path("clip.safetensors").read_bytes()
+    (size,) = struct.unpack_from("<Q", content)
+    header, data = json.loads(content[8:8 + size]), bytearray(content[8 + size:])
+    header = change(header, data) or header
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    pathlib.Path(path).write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+
+def check_fingerprint():
+    """Weights are the same when all their numbers are, whatever the file looks like."""
+    def last_number_of(name):
+        def change(header, data):
+            data[header[name]["data_offsets"][1] - 2] ^= 1
+        return change
+
+    def renamed(header, _):
+        return {"state_dict." * (name != "__metadata__") + name: it for name, it in header.items()}
+
+    for name, change, is_same in (
+            ("renamed", renamed, True),
+            ("other text", last_number_of("text.ln_final.weight"), True),
+            ("other matrix", last_number_of("visual.attnpool.k_proj.weight"), False),
+            ("other buffer", last_number_of("visual.layer1.0.bn1.running_var"), False),
+            ("other heads", lambda header, _: header["__metadata__"].update({"clip.image.heads": "4"}),
+             False)):
+        changed_clip("changed.safetensors", change)
+        printed, _ = run(0, *with_value(SHORT, "--clip", "changed.safetensors"), "--cache", "cache",
+                         "--dry-run")
+        there = int(re.search(r"(\d+) of 26 views are there", printed)[1])
+        check((there > 0) == is_same, f"{name}: {printed}")
+        status = 0 if is_same else 4
+        _, errors = run(status, f"{PROGRAMS}/predict", "--checkpoint", "first/best.safetensors", "--clip",
+                        "changed.safetensors", "--images", "sets/csv/street/0.jpg", "--threads", "1")
+        check(is_same or "expected the CLIP of the training, whose image tower" in errors,
+              f"predict with {name}: {errors}")
+
+
 # ---------------------------------------------------------------- what a run leaves
+
+def check_few_categories():
+    for count in (1, 2):
+        kept = data_sets.NAMES[1:1 + count]
+        for part, rows in (("train", data_sets.TRAIN), ("test", data_sets.TEST)):
+            labels = [[name for c, name in enumerate(data_sets.NAMES)
+                       if c in data_sets.positives(i) and name in kept] for i in rows]
+            pathlib.Path(f"sets/csv/few-{part}.csv").write_text(
+                "image," + ",".join(kept) + "\n" + "".join(
+                    f"street/{i}.jpg," + ",".join(str(int(name in present)) for name in kept) + "\n"
+                    for i, present in zip(rows, labels)))
+        run(0, TRAIN_CSV, "--dataset", "csv", "--data", "sets/csv/few-train.csv", "--test-data",
+            "sets/csv/few-test.csv", "--values", "cole-complete", *CLIP, "--known-label-proportion", "0.8",
+            "--views", "1", "--cache", "cache", "--epochs", "1", "--n-ctx", "2", "--out", f"few-{count}")
+        for name in ("best.safetensors", "report.html", "report.json"):
+            check(os.path.exists(f"few-{count}/{name}"), f"{count} categories: no {name}")
+
+
+def check_stop():
+    """SIGTERM while pictures are scored that nobody has encoded before."""
+    many = pathlib.Path("sets/csv/many.csv")
+    labels = pathlib.Path("sets/csv/test.csv").read_text().splitlines()
+    lines = [labels[0]]
+    for i in range(200):
+        name, present = labels[1 + i % 6].split(",", 1)
+        os.link(f"sets/csv/{name}", f"sets/csv/street/many-{i}.jpg")
+        lines.append(f"street/many-{i}.jpg,{present}")
+    many.write_text("\n".join(lines) + "\n")
+    for method in ("zero-shot", "linear"):
+        command = [*with_value(with_value(PLAIN, "--resolution", "448"), "--test-data", str(many)),
+                   "--features", "on-the-fly", "--method", method, "--out", "stopped"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              text=True) as process:
+            for line in process.stdout:
+                if line.startswith("training pictures:"):
+                    break
+            process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate(timeout=120)
+        check(process.returncode == 5
+              and errors.endswith("train_csv: stopped while pictures were being scored\n"),
+              f"{method}, stopped: {process.returncode}, {errors}")
+
+
 
 def check_results():
     said, _ = run(0, *TRAIN, "--method", "text-image", "--n-ctx", "2", "--cache", "cache", "--out",
@@ -156,9 +267,31 @@ def check_results():
         and full["settings"]["mask-seed"] == 3 and full["settings"]["pseudo-from-epoch"] == 1,
         f"settings: {full.get('settings')}")
 
+    # A finished run that is resumed is as it was.
+    left = sorted(os.listdir("full"))
+    check(sum(name.startswith("events.out.tfevents") for name in left) == 1, f"full: {left}")
+    run(0, *TRAIN, "--n-ctx", "2", "--cache", "cache", "--out", "full", "--epochs", "2", "--seed", "3",
+        "--resume")
+    check(sorted(os.listdir("full")) == left, f"after --resume: {os.listdir('full')}, before {left}")
+    check({**report("full"), "seconds": full["seconds"]} == full,
+          f"after --resume: {report('full')}, before {full}")
+    check(len(pathlib.Path("full/metrics.jsonl").read_text().splitlines()) == 2, "full/metrics.jsonl")
+
+    # The seed of the mask is that of the run.
+    for more, expected in (
+            (["--single-positive", "random", "--seed", "2"], "single positive (random), mask seed 1202"),
+            (["--single-positive", "random", "--mask-seed", "7"], "single positive (random), mask seed 7"),
+            (["--removal-rate", "0.4"], "40 % hidden labels, mask seed 0")):
+        run(0, TRAIN_CSV, *SET, *CLIP, "--method", "zero-shot", "--cache", "cache", "--out", "seeded",
+            *more)
+        check(report("seeded")["protocol"] == expected, f"protocol: {report('seeded')['protocol']}")
+        shutil.rmtree("seeded")
+
     # A run without training has no state, and is not overwritten either.
     untrained = [*PLAIN, "--features", "on-the-fly", "--out", "zero", "--method"]
     run(0, *untrained, "zero-shot")
+    check(sorted(os.listdir("zero")) == ["config.toml", "report.html", "report.json"],
+          f"zero-shot: {os.listdir('zero')}")
     before = pathlib.Path("zero/report.json").read_bytes()
     for more in ([], ["--resume"]):
         refused(2, "--out: zero holds a finished run", *untrained, "linear-pooled", *more)
@@ -175,5 +308,9 @@ check_bad_config()
 check_round_trip()
 check_early()
 check_cache()
+check_cache_of_others()
+check_fingerprint()
+check_few_categories()
 check_results()
+check_stop()
 finish()

@@ -19,7 +19,8 @@ endif()
 
 # An ensemble of two equal templates is that template; another one is not.
 run(0 ${all} --template "a photo of a {}." --template "a photo of a {}." --out twice.csv)
-file(WRITE ${SCRATCH}/templates.txt "{}\na picture of a {}\n")
+expect_same(twice.csv scores.csv)
+file(WRITE ${SCRATCH}/templates.txt "{}\n\na picture of a {}\n \n")
 run(0 ${all} --templates templates.txt --out other.csv)
 file(READ ${SCRATCH}/other.csv other)
 if(other STREQUAL printed)
