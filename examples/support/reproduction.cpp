@@ -43,6 +43,22 @@ std::vector<TrainCall*> missing_worlds(
   return worlds;
 }
 
+// What the runs of a world that are not done look at.
+TrainingViews views_of(
+    const TablePlan& plan,
+    const std::vector<RunState>& states,
+    const TrainCall* call) {
+  TrainingViews views = TrainingViews::kNone;
+  for (size_t i = 0; i < plan.runs.size(); ++i) {
+    const PlannedRun& run = plan.runs[i];
+    if (run.world.get() == call && states[i] != RunState::kDone) {
+      const auto switches = trmml::method_switches(run.options.method);
+      views = std::max(views, training_views(switches));
+    }
+  }
+  return views;
+}
+
 // Checks all runs of one world that are not done, a seed of each cell.
 void check_runs(
     const TablePlan& plan,
@@ -328,6 +344,7 @@ void tell_plan(const Reproduction& reproduction) {
     callbacks.check = [&, call](const World& world) {
       check_runs(plan, states, call, world);
     };
+    callbacks.training_views = views_of(plan, states, call);
     load_world(call->options, callbacks, /*dry_run=*/true);
   }
 }
@@ -347,6 +364,7 @@ void reproduce(
     loading.check = [&](const World& loaded) {
       check_runs(plan, states, &call, loaded);
     };
+    loading.training_views = views_of(plan, states, &call);
     return load_world(call.options, loading, dry_run);
   };
   // A CLIP that does not do is told now, not after the runs with the ones before it.
