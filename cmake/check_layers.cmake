@@ -26,7 +26,7 @@ set(standard_only core/error core/version version)
 # Never in a public header: heavy, private to src, or both.
 set(never_public "torch/torch.h" "torch/all.h" "nlohmann/" "stb/" "zlib.h" "utf8proc.h" "simdjson.h" "pugixml.hpp" "catch2/" "CLI/")
 
-# Is inline and depends on the flags of whoever includes it: core/parallel.hpp has another.
+# Is inline and depends on the flags of whoever includes it (docs/pitfalls.md).
 set(never_called "at::parallel_for(")
 
 set(faults 0)
@@ -92,7 +92,7 @@ foreach(file IN LISTS files)
   file(READ "${file}" text)
   string(FIND "${text}" "${never_called}" place)
   if(NOT place EQUAL -1)
-    fault("may not call ${never_called}..), use trmml::parallel_for")
+    fault("may not call ${never_called}..)")
   endif()
 
   file(STRINGS "${file}" lines REGEX "^[ \t]*#[ \t]*include")

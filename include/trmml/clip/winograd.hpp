@@ -1,7 +1,5 @@
 #pragma once
 
-#include "trmml/core/parallel.hpp"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/bmm.h>
@@ -147,33 +145,31 @@ inline void WinogradConv::gather(
   const int64_t n = v.size(1);
   const float* from = x.data_ptr<float>();
   float* to = v.data_ptr<float>();
-  parallel_for(n, [&](int64_t begin, int64_t end) {
-    alignas(64) float d[kPlaces * kLanes];
-    for (int64_t t = begin; t < end; ++t) {
-      const float* picture =
-          from + tiles.picture(first + t) * tiles.height * tiles.width * channels;
-      const int64_t top = tiles.row(first + t) - 1;
-      const int64_t left = tiles.column(first + t) - 1;
-      for (int64_t c = 0; c < channels; c += kLanes) {
-        for (int64_t p = 0; p < kPlaces; ++p) {
-          const int64_t row = top + p / 6;
-          const int64_t column = left + p % 6;
-          if (row >= 0 && row < tiles.height && column >= 0 && column < tiles.width) {
-            std::copy_n(
-                picture + (row * tiles.width + column) * channels + c,
-                kLanes,
-                d + p * kLanes);
-          } else {
-            std::fill_n(d + p * kLanes, kLanes, 0.0F);
-          }
-        }
-        transform_tile(d);
-        for (int64_t p = 0; p < kPlaces; ++p) {
-          std::copy_n(d + p * kLanes, kLanes, to + (p * n + t) * channels + c);
+  alignas(64) float d[kPlaces * kLanes];
+  for (int64_t t = 0; t < n; ++t) {
+    const float* picture =
+        from + tiles.picture(first + t) * tiles.height * tiles.width * channels;
+    const int64_t top = tiles.row(first + t) - 1;
+    const int64_t left = tiles.column(first + t) - 1;
+    for (int64_t c = 0; c < channels; c += kLanes) {
+      for (int64_t p = 0; p < kPlaces; ++p) {
+        const int64_t row = top + p / 6;
+        const int64_t column = left + p % 6;
+        if (row >= 0 && row < tiles.height && column >= 0 && column < tiles.width) {
+          std::copy_n(
+              picture + (row * tiles.width + column) * channels + c,
+              kLanes,
+              d + p * kLanes);
+        } else {
+          std::fill_n(d + p * kLanes, kLanes, 0.0F);
         }
       }
+      transform_tile(d);
+      for (int64_t p = 0; p < kPlaces; ++p) {
+        std::copy_n(d + p * kLanes, kLanes, to + (p * n + t) * channels + c);
+      }
     }
-  });
+  }
 }
 
 /// The results of tiles first, first + 1, ... from m [36, n, out] into `y`.
@@ -188,34 +184,31 @@ inline void WinogradConv::scatter(
   const float* bias = bias_.data_ptr<float>();
   float* to = y.data_ptr<float>();
   const float least = relu_ ? 0.0F : -std::numeric_limits<float>::infinity();
-  parallel_for(n, [&](int64_t begin, int64_t end) {
-    alignas(64) float d[kPlaces * kLanes];
-    for (int64_t t = begin; t < end; ++t) {
-      float* picture =
-          to + tiles.picture(first + t) * tiles.height * tiles.width * channels;
-      const int64_t top = tiles.row(first + t);
-      const int64_t left = tiles.column(first + t);
-      const int64_t rows = std::min<int64_t>(4, tiles.height - top);
-      const int64_t columns = std::min<int64_t>(4, tiles.width - left);
-      for (int64_t c = 0; c < channels; c += kLanes) {
-        for (int64_t p = 0; p < kPlaces; ++p) {
-          std::copy_n(from + (p * n + t) * channels + c, kLanes, d + p * kLanes);
-        }
-        transform_result(d);
-        for (int64_t i = 0; i < rows; ++i) {
-          for (int64_t j = 0; j < columns; ++j) {
-            const float* result = d + (i * 6 + j) * kLanes;
-            float* pixel =
-                picture + ((top + i) * tiles.width + left + j) * channels + c;
-            for (int64_t k = 0; k < kLanes; ++k) {
-              const float value = result[k] + bias[c + k];
-              pixel[k] = value < least ? least : value;  // a NaN stays
-            }
+  alignas(64) float d[kPlaces * kLanes];
+  for (int64_t t = 0; t < n; ++t) {
+    float* picture =
+        to + tiles.picture(first + t) * tiles.height * tiles.width * channels;
+    const int64_t top = tiles.row(first + t);
+    const int64_t left = tiles.column(first + t);
+    const int64_t rows = std::min<int64_t>(4, tiles.height - top);
+    const int64_t columns = std::min<int64_t>(4, tiles.width - left);
+    for (int64_t c = 0; c < channels; c += kLanes) {
+      for (int64_t p = 0; p < kPlaces; ++p) {
+        std::copy_n(from + (p * n + t) * channels + c, kLanes, d + p * kLanes);
+      }
+      transform_result(d);
+      for (int64_t i = 0; i < rows; ++i) {
+        for (int64_t j = 0; j < columns; ++j) {
+          const float* result = d + (i * 6 + j) * kLanes;
+          float* pixel = picture + ((top + i) * tiles.width + left + j) * channels + c;
+          for (int64_t k = 0; k < kLanes; ++k) {
+            const float value = result[k] + bias[c + k];
+            pixel[k] = value < least ? least : value;  // a NaN stays
           }
         }
       }
     }
-  });
+  }
 }
 
 inline at::Tensor WinogradConv::operator()(const at::Tensor& x) const {
