@@ -59,8 +59,7 @@ struct VisualGenomeOptions {
 ///
 /// Example:
 /// ```
-/// const auto train = data::read_visual_genome("datasets/vg",
-/// data::Part::kTrain);
+/// const auto train = data::read_visual_genome("datasets/vg", data::Part::kTrain);
 /// ```
 Split read_visual_genome(const VisualGenomeOptions& options, Part part);
 

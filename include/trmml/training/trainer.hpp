@@ -79,10 +79,10 @@ struct TrainingResult {
 /// rest.
 ///
 /// Throws `trmml::Error` when the loss (naming every term) or a gradient is not finite,
-/// `Interrupted`
-/// when asked to stop, `CheckpointError` when a state does not fit, `WriteError` when
-/// one cannot be written (the one before it is then whole), `c10::ValueError` for
-/// options out of range and shapes that disagree.
+/// `Interrupted` when asked to stop, `CheckpointError` when a state does not fit,
+/// `WriteError` when one cannot be written (the one before it is then whole),
+/// `c10::ValueError` without a method or a loss, for options out of range and for
+/// shapes that disagree.
 /// ```
 /// Trainer trainer(model.ptr(), TrmMlLoss(), TrainerOptions().epochs(15));
 /// TrainingResult result = trainer.fit(train, held_out);
