@@ -115,8 +115,15 @@ inline FrozenVisionTransformer::FrozenVisionTransformer(
   const auto norm = [&](const torch::nn::LayerNorm& from) {
     return Norm{own(from->weight), own(from->bias), from->options.eps()};
   };
+  // One buffer for all weights on their way into a layer: the first touch of fresh memory
+  // takes longer than the arithmetic.
+  at::Tensor buffer = precise(tower.conv1->weight.new_empty({0}));
+  const auto buffered = [&](const at::Tensor& x) {
+    return buffer.resize_(x.sizes()).copy_(x);
+  };
   const auto linear = [&](const torch::nn::Linear& from, double w, double b) {
-    return detail::FrozenLinear(scaled(from->weight, w), scaled(from->bias, b), tokens);
+    const at::Tensor weight = w == 1.0 ? from->weight : buffered(from->weight).mul_(w);
+    return detail::FrozenLinear(scaled(weight, 1.0), scaled(from->bias, b), tokens);
   };
   const auto part = [width](const at::Tensor& in_proj, int64_t i) {
     return in_proj.slice(0, i * width, (i + 1) * width);  // of query, key, value
@@ -136,7 +143,7 @@ inline FrozenVisionTransformer::FrozenVisionTransformer(
   ln_post_ = norm(tower.ln_post);
   for (int64_t i = 0; i + 1 < tower.transformer->layers(); ++i) {
     const auto& from = tower.transformer->block(i);
-    at::Tensor weight = precise(from.attn->in_proj_weight).clone();
+    at::Tensor weight = buffered(from.attn->in_proj_weight);
     at::Tensor bias = precise(from.attn->in_proj_bias).clone();
     part(weight, 0).mul_(scale);
     part(bias, 0).mul_(scale);
