@@ -68,14 +68,14 @@ const std::string& source_of(const Options& o, Part part) {
 
 Split read_coco(const Options& o, Part part, int64_t year) {
   data::CocoOptions options;
-  options.year(year).part(part == Part::kTrain ? part : Part::kVal);
-  options.images(word_of(kCocoImages, o.images, options.images()))
+  options.year(year)
+      .images(word_of(kCocoImages, o.images, options.images()))
       .order(word_of(kCocoOrders, o.order));
   options.check_pictures(o.check_pictures);
   if (o.synonyms) {
     options.synonyms(data::coco_synonyms());
   }
-  return data::read_coco(o.data, options);
+  return data::read_coco(o.data, part == Part::kTrain ? part : Part::kVal, options);
 }
 
 Split read_coco_json(const Options& o, Part part) {
@@ -90,21 +90,19 @@ Split read_coco_json(const Options& o, Part part) {
 }
 
 Split read_voc(const Options& o, Part part, int year) {
-  data::VocOptions options;
-  options.year = year;
-  if (year == 2007) {
-    options.part = part == Part::kTrain ? Part::kTrainVal : Part::kTest;
-  } else {
-    options.part = part == Part::kTrain ? Part::kTrain : Part::kVal;
-  }
-  options.difficult = word_of(kDifficult, o.difficult);
-  options.names = o.synonyms ? data::VocNames::kSynonyms : data::VocNames::kWords;
-  options.check_pictures = o.check_pictures;
-  return data::read_voc(o.data, options);
+  const Part train = year == 2007 ? Part::kTrainVal : Part::kTrain;
+  const Part test = year == 2007 ? Part::kTest : Part::kVal;
+  const auto options =
+      data::VocOptions()
+          .year(year)
+          .difficult(word_of(kDifficult, o.difficult))
+          .names(o.synonyms ? data::VocNames::kSynonyms : data::VocNames::kWords)
+          .check_pictures(o.check_pictures);
+  return data::read_voc(o.data, part == Part::kTrain ? train : test, options);
 }
 
 Split read_vg200(const Options& o, Part part) {
-  data::VisualGenomeOptions options(o.data);
+  data::VisualGenomeOptions options;
   options.check_pictures(o.check_pictures);
   if (!o.label_lists.empty()) {
     options.lists(o.label_lists);
@@ -112,16 +110,16 @@ Split read_vg200(const Options& o, Part part) {
   if (!o.category_names.empty()) {
     options.names(o.category_names);
   }
-  return data::read_visual_genome(options, part);
+  return data::read_visual_genome(o.data, part, options);
 }
 
 Split read_vg256(const Options& o, Part part) {
   return data::read_visual_genome_256(
-      data::VisualGenome256Options(o.data).check_pictures(o.check_pictures), part);
+      o.data, part, data::VisualGenome256Options().check_pictures(o.check_pictures));
 }
 
 Split read_nus_wide(const Options& o, Part part) {
-  data::NusWideOptions options(o.data);
+  data::NusWideOptions options;
   options.list(word_of(kNusLists, o.list)).check_pictures(o.check_pictures);
   if (!o.label_lists.empty()) {
     const fs::path lists = o.label_lists;
@@ -132,15 +130,16 @@ Split read_nus_wide(const Options& o, Part part) {
                                        part == Part::kTrain ? "Train" : "Test");
     options.image_list(lists / file).labels(lists / "TrainTestLabels");
   }
-  return data::read_nus_wide(options, part);
+  return data::read_nus_wide(o.data, part, options);
 }
 
 Split read_cub(const Options& o, Part part) {
-  data::CubOptions options;
-  options.part = part;
-  options.min_certainty = o.min_certainty;
-  options.check_pictures = o.check_pictures;
-  return data::read_cub(o.data, options);
+  return data::read_cub(
+      o.data,
+      part,
+      data::CubOptions()
+          .min_certainty(o.min_certainty)
+          .check_pictures(o.check_pictures));
 }
 
 Split read_csv(const Options& o, Part part) {

@@ -277,15 +277,14 @@ Split read(const Request& request) {
 
 }  // namespace
 
-Split read_coco(const fs::path& root, const CocoOptions& options) {
+Split read_coco(const fs::path& root, Part part, const CocoOptions& options) {
   TORCH_CHECK_VALUE(
       options.year() == 2014 || options.year() == 2017,
       "read_coco: expected the year 2014 or 2017, got ",
       options.year());
-  check_part("read_coco", options.part(), {Part::kTrain, Part::kVal});
-  const std::string_view part = name_of(options.part());
-  const std::string folder = fmt::format("{}{}", part, options.year());
-  const std::string name = fmt::format("COCO {} {}", options.year(), part);
+  check_part("read_coco", part, {Part::kTrain, Part::kVal});
+  const std::string folder = fmt::format("{}{}", name_of(part), options.year());
+  const std::string name = fmt::format("COCO {} {}", options.year(), name_of(part));
   const fs::path file = root / "annotations" / ("instances_" + folder + ".json");
   std::error_code error;
   if (!fs::exists(file, error)) {

@@ -314,42 +314,37 @@ class LabelReader {
   int64_t row_ = -1;
 };
 
-void check(const CubOptions& options) {
-  check_part("read_cub", options.part, {Part::kTrain, Part::kTest});
-  TORCH_CHECK_VALUE(
-      options.min_certainty >= 1 && options.min_certainty <= 4,
-      "read_cub: expected a certainty of 1 to 4, got ",
-      options.min_certainty);
-}
-
 }  // namespace
 
-Split read_cub(const fs::path& folder, const CubOptions& options) {
-  check(options);
+Split read_cub(const fs::path& root, Part part, const CubOptions& options) {
+  check_part("read_cub", part, {Part::kTrain, Part::kTest});
+  const int64_t min_certainty = options.min_certainty();
+  TORCH_CHECK_VALUE(
+      min_certainty >= 1 && min_certainty <= 4,
+      "read_cub: expected a certainty of 1 to 4, got ",
+      min_certainty);
   Split split;
-  split.root = find_folder(folder);
-  const fs::path attributes = find_attributes(split.root, folder);
+  split.root = find_folder(root);
+  const fs::path attributes = find_attributes(split.root, root);
   const fs::path parts = split.root / "train_test_split.txt";
   const fs::path labels = split.root / "attributes" / "image_attribute_labels.txt";
 
-  Faults faults(fmt::format("CUB-200-2011 {}", name_of(options.part)));
-  PictureList pictures(split.root, "images/", options.check_pictures);
+  Faults faults(fmt::format("CUB-200-2011 {}", name_of(part)));
+  PictureList pictures(split.root, "images/", options.check_pictures());
   split.table.classnames = read_attributes(attributes, faults);
-  const Membership in_part = read_parts(parts, options.part == Part::kTrain, faults);
+  const Membership in_part = read_parts(parts, part == Part::kTrain, faults);
   const RowOf row_of =
       read_images(split.root / "images.txt", parts, in_part, pictures, faults);
   if (pictures.size() == 0 && faults.count() == 0) {
     faults.add(
-        parts,
-        "",
-        fmt::format("expected pictures of {}, got none", name_of(options.part)));
+        parts, "", fmt::format("expected pictures of {}, got none", name_of(part)));
   }
   faults.throw_if_any();
 
   const auto n_attributes = static_cast<int64_t>(split.table.classnames.size());
   const std::string text = read_text(labels);
   LabelReader reader(
-      labels, row_of, pictures.size(), n_attributes, options.min_certainty, faults);
+      labels, row_of, pictures.size(), n_attributes, min_certainty, faults);
   for_each_line(text, [&reader](std::string_view line, int64_t number) {
     reader.add_line(line, number);
   });
@@ -358,11 +353,10 @@ Split read_cub(const fs::path& folder, const CubOptions& options) {
 
   split.name = fmt::format(
       "CUB-200-2011 {}, {} attributes{}",
-      name_of(options.part),
+      name_of(part),
       n_attributes,
-      options.min_certainty == 1
-          ? ""
-          : fmt::format(", certainty of at least {}", options.min_certainty));
+      min_certainty == 1 ? ""
+                         : fmt::format(", certainty of at least {}", min_certainty));
   for (const std::string& name : split.table.classnames) {
     split.names_for_clip.push_back(cub_phrase(name));
   }

@@ -37,12 +37,13 @@ ListFacts facts_of(NusWideList list) {
   }
 }
 
-std::vector<std::string> read_concepts(const NusWideOptions& options, Faults& faults) {
+std::vector<std::string>
+read_concepts(const fs::path& root, const NusWideOptions& options, Faults& faults) {
   if (options.concepts().empty() && options.list() == NusWideList::kRepublished) {
     return nus_wide_concepts();
   }
-  const fs::path file = options.concepts().empty() ? options.root() / "Concepts81.txt"
-                                                   : options.concepts();
+  const fs::path file =
+      options.concepts().empty() ? root / "Concepts81.txt" : options.concepts();
   std::vector<std::string> concepts = read_list(file, faults);
   check_unique(file, concepts, faults);
   for (std::size_t c = 0; c < concepts.size(); ++c) {
@@ -60,11 +61,11 @@ std::vector<std::string> read_concepts(const NusWideOptions& options, Faults& fa
 }
 
 NusWideRows read_rows(
+    const fs::path& root,
     const NusWideOptions& options,
     bool train,
     const std::vector<std::string>& concepts,
     Faults& faults) {
-  const fs::path& root = options.root();
   const auto or_default = [](const fs::path& given, const fs::path& otherwise) {
     return given.empty() ? otherwise : given;
   };
@@ -105,7 +106,7 @@ const std::vector<std::string>& nus_wide_concepts() {
   return concepts;
 }
 
-Split read_nus_wide(const NusWideOptions& options, Part part) {
+Split read_nus_wide(const fs::path& root, Part part, const NusWideOptions& options) {
   check_part("read_nus_wide", part, {Part::kTrain, Part::kTest});
   const bool train = part == Part::kTrain;
   const ListFacts facts = facts_of(options.list());
@@ -118,12 +119,13 @@ Split read_nus_wide(const NusWideOptions& options, Part part) {
       "\"");
   Faults faults(fmt::format("NUS-WIDE {}", name_of(part)));
   Split split;
-  split.root = options.root();
-  split.table.classnames = read_concepts(options, faults);
+  split.root = root;
+  split.table.classnames = read_concepts(root, options, faults);
   split.names_for_clip =
       names_in_words(split.table.classnames, {{"nighttime", "night time"}});
-  const NusWideRows rows = read_rows(options, train, split.table.classnames, faults);
-  PictureList pictures(options.root() / folder, "", options.check_pictures());
+  const NusWideRows rows =
+      read_rows(root, options, train, split.table.classnames, faults);
+  PictureList pictures(root / folder, "", options.check_pictures());
   for (std::size_t i = 0; i < rows.pictures.size(); ++i) {
     if (!rows.pictures[i].empty()) {  // a fault already
       pictures.add(rows.pictures[i], rows.file, line_place(rows.lines[i]), faults);

@@ -130,27 +130,30 @@ std::string describe(
 
 }  // namespace
 
-Split read_visual_genome(const VisualGenomeOptions& options, Part part) {
+Split read_visual_genome(
+    const fs::path& root,
+    Part part,
+    const VisualGenomeOptions& options) {
   check_part("read_visual_genome", part, {Part::kTrain, Part::kTest});
   TORCH_CHECK_VALUE(
       options.n_cls() > 0,
       "read_visual_genome: expected n_cls > 0, got ",
       options.n_cls());
   const VisualGenomeLists lists(
-      options.lists().empty() ? options.root() : options.lists(), options.n_cls());
+      options.lists().empty() ? root : options.lists(), options.n_cls());
   const fs::path& list = part == Part::kTrain ? lists.train : lists.test;
   const fs::path names = options.names().empty() ? lists.names : options.names();
 
   Faults faults(fmt::format("VG-{}", options.n_cls()));
   Split split;
-  split.root = options.root();
+  split.root = root;
   split.table.classnames = read_category_names(names, options, faults);
   split.names_for_clip = split.table.classnames;
   const std::vector<std::string> pictures = read_list(list, faults);
   const Index index = read_index(lists.index, options, faults);
   split.name = describe(lists, options, part, pictures.size(), faults);
 
-  const VisualGenomeFolders folders(options.root());
+  const VisualGenomeFolders folders(root);
   split.table.labels =
       at::full({static_cast<int64_t>(pictures.size()), options.n_cls()}, -1, at::kChar);
   auto* row = split.table.labels.data_ptr<int8_t>();

@@ -154,12 +154,15 @@ std::vector<std::size_t> rows_of(std::size_t pictures, Part part) {
 
 }  // namespace
 
-Split read_visual_genome_256(const VisualGenome256Options& options, Part part) {
+Split read_visual_genome_256(
+    const fs::path& root,
+    Part part,
+    const VisualGenome256Options& options) {
   check_part("read_visual_genome_256", part, {Part::kTrain, Part::kTest});
   const fs::path objects =
-      options.objects().empty() ? options.root() / "objects.json" : options.objects();
-  const fs::path groups = options.categories().empty() ? options.root() / "vg256.json"
-                                                       : options.categories();
+      options.objects().empty() ? root / "objects.json" : options.objects();
+  const fs::path groups =
+      options.categories().empty() ? root / "vg256.json" : options.categories();
   const std::string_view part_name = name_of(part);
   Faults faults(fmt::format("VG-256 {}", part_name));
   const Categories categories = read_categories(groups, faults);
@@ -175,11 +178,11 @@ Split read_visual_genome_256(const VisualGenome256Options& options, Part part) {
       categories.names.size(),
       part_name,
       rows.size());
-  split.root = options.root();
+  split.root = root;
   split.table.classnames = categories.names;
   // The file spells one of them wrongly.
   split.names_for_clip = names_in_words(categories.names, {{"carcpet", "carpet"}});
-  const VisualGenomeFolders folders(options.root());
+  const VisualGenomeFolders folders(root);
   const auto n_cls = static_cast<int64_t>(categories.names.size());
   split.table.labels =
       at::full({static_cast<int64_t>(rows.size()), n_cls}, -1, at::kChar);

@@ -263,38 +263,34 @@ std::string_view name_of(VocDifficult rule) {
   return "";
 }
 
-void check(const VocOptions& options) {
-  TORCH_CHECK_VALUE(
-      options.year == 2007 || options.year == 2012,
-      "read_voc: expected 2007 or 2012 as year, got ",
-      options.year);
-}
-
 }  // namespace
 
-Split read_voc(const fs::path& folder, const VocOptions& options) {
-  check(options);
+Split read_voc(const fs::path& root, Part part, const VocOptions& options) {
+  TORCH_CHECK_VALUE(
+      options.year() == 2007 || options.year() == 2012,
+      "read_voc: expected the year 2007 or 2012, got ",
+      options.year());
   Split split;
   split.name = fmt::format(
       "VOC{} {}, difficult objects {}",
-      options.year,
-      name_of(options.part),
-      name_of(options.difficult));
-  split.root = find_folder(folder, options.year);
+      options.year(),
+      name_of(part),
+      name_of(options.difficult()));
+  split.root = find_folder(root, options.year());
   split.table.classnames = category_names();
-  split.names_for_clip = names_for_clip(options.names);
+  split.names_for_clip = names_for_clip(options.names());
 
   Faults faults(split.name);
   const fs::path list =
-      split.root / "ImageSets" / "Main" / fmt::format("{}.txt", name_of(options.part));
+      split.root / "ImageSets" / "Main" / fmt::format("{}.txt", name_of(part));
   const std::optional<std::string> text = read_utf8(list, faults);
   faults.throw_if_any();
   if (!fs::is_directory(split.root / "Annotations")) {
     throw DataError(fmt::format(
         "{}: expected a folder of annotations", (split.root / "Annotations").string()));
   }
-  PictureList pictures(split.root, "JPEGImages/", options.check_pictures);
-  VocRows rows(options.difficult);
+  PictureList pictures(split.root, "JPEGImages/", options.check_pictures());
+  VocRows rows(options.difficult());
   for_each_line(*text, [&](std::string_view line, int64_t number) {
     const std::string_view id = trim(line);
     const std::string place = line_place(number);

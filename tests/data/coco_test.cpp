@@ -132,8 +132,10 @@ TEST_CASE("rows, labels and salient categories of COCO are pycocotools'", "[coco
   const std::vector<int64_t> salient = ids(expected::kSalient);
   const size_t n_cls = std::size(expected::kCategoryIds);
   for (const Rows& rows : all) {
-    const Split split =
-        read_coco(TRMML_TEST_COCO, CocoOptions().order(rows.order).images(rows.images));
+    const Split split = read_coco(
+        TRMML_TEST_COCO,
+        Part::kTrain,
+        CocoOptions().order(rows.order).images(rows.images));
     REQUIRE(split.table.images.size() == rows.ids.size());
     REQUIRE(split.table.labels.size(1) == static_cast<int64_t>(n_cls));
     for (size_t i = 0; i < rows.ids.size(); ++i) {
@@ -154,7 +156,7 @@ TEST_CASE("rows, labels and salient categories of COCO are pycocotools'", "[coco
 }
 
 TEST_CASE("COCO's names, paths and defaults", "[coco]") {
-  const Split split = read_coco(TRMML_TEST_COCO);
+  const Split split = read_coco(TRMML_TEST_COCO, Part::kTrain);
   CHECK(
       split.name ==
       "COCO 2014 train, annotated images only, order of the images array");
@@ -167,7 +169,7 @@ TEST_CASE("COCO's names, paths and defaults", "[coco]") {
       count_labels(keep_one_positive(split.table.labels, split.salient)).present == 20);
 
   const auto name = [](const CocoOptions& options) {
-    return read_coco(TRMML_TEST_COCO, options).name;
+    return read_coco(TRMML_TEST_COCO, Part::kTrain, options).name;
   };
   CHECK(
       name(CocoOptions().images(CocoImages::kAll).order(CocoOrder::kAnnotations)) ==
@@ -190,7 +192,7 @@ TEST_CASE("each year and part of COCO has its own file and folder", "[coco]") {
             kCategories));
   }
   const auto image = [&](int64_t year, Part part) {
-    return read_coco(root.path(), CocoOptions().year(year).part(part)).table.images[0];
+    return read_coco(root.path(), part, CocoOptions().year(year)).table.images[0];
   };
   CHECK(image(2014, Part::kTrain) == "train2014/train2014.jpg");
   CHECK(image(2014, Part::kVal) == "val2014/val2014.jpg");
@@ -201,7 +203,8 @@ TEST_CASE("each year and part of COCO has its own file and folder", "[coco]") {
           image(2014, Part::kTrainVal);
         }) == "read_coco: expected part train or val, got \"trainval\"");
 
-  const std::string message = data_error([&] { read_coco(root / "annotations"); });
+  const std::string message =
+      data_error([&] { read_coco(root / "annotations", Part::kTrain); });
   CHECK(contains(message, "COCO 2014 train: expected "));
   CHECK(contains(message, "annotations/annotations/instances_train2014.json, got no"));
 }

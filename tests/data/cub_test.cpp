@@ -130,7 +130,7 @@ struct Birds {
   }
   std::string text(const char* name) const { return support::read_bytes(cub / name); }
   std::string error(const CubOptions& options = {}) const {
-    return message_of([&] { read_cub(folder.path(), options); });
+    return message_of([&] { read_cub(folder.path(), Part::kTrain, options); });
   }
 
   support::TemporaryFolder folder;
@@ -141,13 +141,13 @@ struct Birds {
 
 TEST_CASE("CUB: parts, attributes and labels") {
   const Birds birds(7);
-  const Split test = read_cub(birds.folder.path(), {.part = Part::kTest});
+  const Split test = read_cub(birds.folder.path(), Part::kTest);
   CHECK(test.name == "CUB-200-2011 test, 312 attributes");
   CHECK(
       test.table.images ==
       std::vector<std::string>{
           "images/001.Bird/Bird_3.jpg", "images/001.Bird/Bird_6.jpg"});
-  const Split train = read_cub(birds.cub);
+  const Split train = read_cub(birds.cub, Part::kTrain);
   CHECK(train.table.classnames == all_attributes());
   CHECK(train.names_for_clip[1] == "bird with a dagger bill");
   CHECK(train.salient.empty());
@@ -166,7 +166,8 @@ TEST_CASE("CUB: parts, attributes and labels") {
 
 TEST_CASE("CUB: labels below a certainty are unknown") {
   const Birds birds(4);
-  const Split split = read_cub(birds.folder.path(), {.min_certainty = 3});
+  const Split split =
+      read_cub(birds.folder.path(), Part::kTrain, CubOptions().min_certainty(3));
   CHECK(split.name == "CUB-200-2011 train, 312 attributes, certainty of at least 3");
   int64_t unknown = 0;
   const int rows[] = {1, 2, 4};
@@ -187,12 +188,12 @@ TEST_CASE("CUB: labels below a certainty are unknown") {
 TEST_CASE("CUB: attributes.txt may lie beside the folder that is given, not above it") {
   const Birds birds(2);
   fs::rename(birds.cub / "attributes/attributes.txt", birds.folder / "attributes.txt");
-  CHECK(read_cub(birds.folder.path()).table.classnames.size() == 312);
+  CHECK(read_cub(birds.folder.path(), Part::kTrain).table.classnames.size() == 312);
   CHECK(contains(
-      message_of([&] { read_cub(birds.cub); }),
+      message_of([&] { read_cub(birds.cub, Part::kTrain); }),
       "(or beside it, if you give the folder that holds both)"));
   fs::rename(birds.folder / "attributes.txt", birds.cub / "attributes.txt");
-  CHECK(read_cub(birds.cub).table.classnames.size() == 312);
+  CHECK(read_cub(birds.cub, Part::kTrain).table.classnames.size() == 312);
   fs::remove(birds.cub / "attributes.txt");
   CHECK(contains(birds.error(), "expected attributes.txt"));
   fs::remove(birds.cub / "images.txt");
@@ -201,13 +202,14 @@ TEST_CASE("CUB: attributes.txt may lie beside the folder that is given, not abov
 
 TEST_CASE("CUB: faults of the lists") {
   const Birds birds(3);
+  CHECK(message_of([&] {
+          read_cub(birds.folder.path(), Part::kVal);
+        }) == "read_cub: expected part train or test, got \"val\"");
   CHECK(
-      birds.error({.part = Part::kVal}) ==
-      "read_cub: expected part train or test, got \"val\"");
-  CHECK(
-      birds.error({.min_certainty = 5}) ==
+      birds.error(CubOptions().min_certainty(5)) ==
       "read_cub: expected a certainty of 1 to 4, got 5");
-  CHECK(contains(birds.error({.check_pictures = true}), "there is no picture"));
+  CHECK(
+      contains(birds.error(CubOptions().check_pictures(true)), "there is no picture"));
 
   birds.write("train_test_split.txt", "1 1\n2 2\n3 0\n3 0\n9 1\nx\n");
   birds.write(

@@ -41,13 +41,13 @@ class Folder : public support::TemporaryFolder {
         *this / ("TrainTestLabels/Labels_" + concept_name + "_" + part + ".txt"), text);
   }
   std::string complaint_of(const NusWideOptions& options, Part part = kTrain) const {
-    return complaint(path(), [&] { read_nus_wide(options, part); });
+    return complaint(path(), [&] { read_nus_wide(path(), part, options); });
   }
 };
 
 NusWideOptions csv(const support::TemporaryFolder& folder, std::string_view text) {
   write_bytes(folder / "nus_wid_data.csv", text);
-  return NusWideOptions(folder.path()).list(NusWideList::kRepublished);
+  return NusWideOptions().list(NusWideList::kRepublished);
 }
 
 }  // namespace
@@ -86,8 +86,8 @@ TEST_CASE("NUS-WIDE: files of Windows, paths of the authors, the other part") {
 TEST_CASE("NUS-WIDE: pictures without a label, folder of pictures") {
   const Folder folder;
   const NusWideOptions options =
-      NusWideOptions(folder.path()).keep_unlabelled(false).pictures("images");
-  const Split split = read_nus_wide(options, kTrain);
+      NusWideOptions().keep_unlabelled(false).pictures("images");
+  const Split split = read_nus_wide(folder.path(), kTrain, options);
   CHECK(
       present(split) == "images/actor/0001_21.jpg: 1 2\nimages/zoo/0003_7.jpg: 0 1\n");
   CHECK(
@@ -95,7 +95,7 @@ TEST_CASE("NUS-WIDE: pictures without a label, folder of pictures") {
       "NUS-WIDE train, official list, 3 pictures instead of 161789, 1 without a label "
       "left out");
   CHECK(
-      folder.complaint_of(NusWideOptions(folder.path()).pictures("../images")) ==
+      folder.complaint_of(NusWideOptions().pictures("../images")) ==
       "read_nus_wide: expected a folder of pictures below root, got \"../images\"");
 }
 
@@ -105,12 +105,12 @@ TEST_CASE("NUS-WIDE: the list of the re-crawl, files by their paths") {
   write_bytes(folder / "recrawl/list.txt", "zoo/1.jpg\n");
   write_bytes(folder / "recrawl/concepts.txt", "sky\n");
   write_bytes(folder / "recrawl/Labels_sky_Test.txt", "1\n");
-  const auto options = NusWideOptions(folder.path())
+  const auto options = NusWideOptions()
                            .list(NusWideList::kRecrawled)
                            .image_list(folder / "recrawl/list.txt")
                            .concepts(folder / "recrawl/concepts.txt")
                            .labels(folder / "recrawl");
-  const Split split = read_nus_wide(options, kTest);
+  const Split split = read_nus_wide(folder.path(), kTest, options);
   CHECK(
       split.name == "NUS-WIDE test, list of the re-crawl, 1 pictures instead of 60260");
   CHECK(present(split) == "Flickr/zoo/1.jpg: 0\n");
@@ -122,8 +122,8 @@ TEST_CASE("NUS-WIDE: a published number of pictures is not remarked upon") {
   for (int i = 0; i < 50720; ++i) {
     list += std::to_string(i) + ".jpg,[],val\n";
   }
-  const Split split =
-      read_nus_wide(csv(folder, "filepath,label,split_name\n" + list), kTest);
+  const Split split = read_nus_wide(
+      folder.path(), kTest, csv(folder, "filepath,label,split_name\n" + list));
   CHECK(split.name == "NUS-WIDE test, re-published list, 50720 pictures");
   CHECK(split.table.classnames == nus_wide_concepts());
   CHECK(split.table.labels.size(1) == 81);
@@ -184,7 +184,7 @@ TEST_CASE("NUS-WIDE: lists that are empty, missing or UTF-16") {
 
 TEST_CASE("NUS-WIDE: pictures are looked for when that is asked for") {
   const Folder folder;
-  const auto options = NusWideOptions(folder.path()).check_pictures(true);
+  const auto options = NusWideOptions().check_pictures(true);
   fs::create_directories(folder / "Flickr/actor");
   fs::create_directories(folder / "Flickr/zoo/0002_5.jpg");  // no file
   write_bytes(folder / "Flickr/actor/0001_21.jpg", "");
@@ -198,7 +198,7 @@ TEST_CASE("NUS-WIDE: pictures are looked for when that is asked for") {
   fs::remove(folder / "Flickr/zoo/0002_5.jpg");
   write_bytes(folder / "Flickr/zoo/0002_5.jpg", "");
   write_bytes(folder / "Flickr/zoo/0003_7.jpg", "");
-  CHECK(read_nus_wide(options, kTrain).table.images.size() == 3);
+  CHECK(read_nus_wide(folder.path(), kTrain, options).table.images.size() == 3);
 }
 
 TEST_CASE("NUS-WIDE: the re-published list equals what Python wrote") {
@@ -207,15 +207,16 @@ TEST_CASE("NUS-WIDE: the re-published list equals what Python wrote") {
   write_bytes(folder / "concepts.txt", reference::kConcepts);
   const NusWideOptions options =
       csv(folder, reference::kCsv).concepts(folder / "concepts.txt");
-  CHECK(present(read_nus_wide(options, kTrain)) == reference::kCsvTrain);
-  CHECK(present(read_nus_wide(options, kTest)) == reference::kCsvTest);
+  CHECK(present(read_nus_wide(folder.path(), kTrain, options)) == reference::kCsvTrain);
+  CHECK(present(read_nus_wide(folder.path(), kTest, options)) == reference::kCsvTest);
 }
 
 TEST_CASE("NUS-WIDE: everything that is wrong with the re-published list is told") {
   const support::TemporaryFolder folder;
   const auto complaint_of = [&folder](std::string_view text) {
     const NusWideOptions options = csv(folder, text);
-    return complaint(folder.path(), [&] { read_nus_wide(options, kTrain); });
+    return complaint(
+        folder.path(), [&] { read_nus_wide(folder.path(), kTrain, options); });
   };
   CHECK(
       complaint_of("path,label,split_name\na.jpg,['sky'],train\n") ==
@@ -269,7 +270,7 @@ TEST_CASE("NUS-WIDE: a fault is told once, however many there are") {
   }
   const NusWideOptions options = csv(folder, text);
   const std::string what =
-      complaint(folder.path(), [&] { read_nus_wide(options, kTrain); });
+      complaint(folder.path(), [&] { read_nus_wide(folder.path(), kTrain, options); });
   CHECK(what.starts_with("NUS-WIDE train: 1000 faults\n"));
   CHECK(what.ends_with("and 980 more"));
 }

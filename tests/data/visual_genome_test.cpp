@@ -44,9 +44,9 @@ class Folder : public support::TemporaryFolder {
   void index(std::string_view text) const {
     write_bytes(*this / "vg_category_3_labels_index.json", text);
   }
-  VisualGenomeOptions options() const { return VisualGenomeOptions(path()).n_cls(3); }
+  VisualGenomeOptions options() const { return VisualGenomeOptions().n_cls(3); }
   std::string complaint_of(const VisualGenomeOptions& options) const {
-    return complaint(path(), [&] { read_visual_genome(options, kTrain); });
+    return complaint(path(), [&] { read_visual_genome(path(), kTrain, options); });
   }
   std::string complaint_about_index(std::string_view text) const {
     index(text);
@@ -69,7 +69,7 @@ std::string numbers(const Split& split) {
 
 TEST_CASE("VG-200: lists, labels and the folder of each picture") {
   const Folder folder;
-  const Split train = read_visual_genome(folder.options(), kTrain);
+  const Split train = read_visual_genome(folder.path(), kTrain, folder.options());
   CHECK(present(train) == "VG_100K_2/7.jpg: \nVG_100K/1.jpg: 0 2\nVG_100K/30.jpg: 1\n");
   CHECK(train.root == folder.path());
   CHECK(train.table.classnames[1] == "traffic light");
@@ -77,7 +77,9 @@ TEST_CASE("VG-200: lists, labels and the folder of each picture") {
   CHECK(
       train.name ==
       "VG-3 train, lists of other sizes than the published 98249, 3 pictures");
-  CHECK(present(read_visual_genome(folder.options(), kTest)) == "VG_100K/2.jpg: 1\n");
+  CHECK(
+      present(read_visual_genome(folder.path(), kTest, folder.options())) ==
+      "VG_100K/2.jpg: 1\n");
 }
 
 TEST_CASE("VG-200: lists of the published size are called so") {
@@ -91,7 +93,7 @@ TEST_CASE("VG-200: lists of the published size are called so") {
   write_bytes(folder / "test_list_500.txt", list);
   folder.index(index + "}");
   CHECK(
-      read_visual_genome(folder.options(), kTest).name ==
+      read_visual_genome(folder.path(), kTest, folder.options()).name ==
       "VG-3 test, published lists, 10000 pictures");
 }
 
@@ -104,12 +106,14 @@ TEST_CASE("VG-200: names are required, from a file or not at all") {
       "prompts need, one a line; there is no such file (the published lists come "
       "without: write one, or build the lists, or take unnamed categories for methods "
       "without prompts)");
-  const auto named =
-      read_visual_genome(folder.options().names(folder / "names.txt"), kTrain);
+  const auto named = read_visual_genome(
+      folder.path(), kTrain, folder.options().names(folder / "names.txt"));
   CHECK(named.table.classnames[2] == "tree");
-  const auto unnamed = read_visual_genome(folder.options().unnamed(true), kTrain);
+  const auto unnamed =
+      read_visual_genome(folder.path(), kTrain, folder.options().unnamed(true));
   CHECK(unnamed.table.classnames[2] == "category 2");
-  CHECK_THROWS_AS(read_visual_genome(folder.options(), Part::kVal), c10::ValueError);
+  CHECK_THROWS_AS(
+      read_visual_genome(folder.path(), Part::kVal, folder.options()), c10::ValueError);
   write_bytes(folder / "names.txt", "man\ntree\nman\nbus\n");
   CHECK(
       folder.complaint_of(folder.options().names(folder / "names.txt")) ==
@@ -126,7 +130,8 @@ TEST_CASE("VG-200: pictures are looked for when that is asked for") {
       "in "
       "VG_100K_2");
   write_bytes(folder / "VG_100K_2/30.jpg", "");
-  const auto split = read_visual_genome(folder.options().check_pictures(true), kTrain);
+  const auto split =
+      read_visual_genome(folder.path(), kTrain, folder.options().check_pictures(true));
   CHECK(split.table.images[2] == "VG_100K_2/30.jpg");
 }
 
@@ -200,7 +205,8 @@ TEST_CASE("VG-200: everything that is wrong with the labels is told") {
       std::string::npos);
   folder.index(R"({"1.jpg": [2, 0, 2], "7.jpg": [], "30.jpg": []})");
   CHECK(
-      present(read_visual_genome(folder.options().allow_repeated(true), kTrain)) ==
+      present(read_visual_genome(
+          folder.path(), kTrain, folder.options().allow_repeated(true))) ==
       "VG_100K_2/7.jpg: \nVG_100K/1.jpg: 0 2\nVG_100K/30.jpg: \n");
 }
 
@@ -228,11 +234,12 @@ TEST_CASE("Visual Genome: lists built from the annotations equal Python's") {
       build.description ==
       "lists built from objects.json (with aliases, 27/9 pictures, seed 5)");
 
-  const auto lists =
-      VisualGenomeOptions(folder.path()).lists(folder / "lists").n_cls(6);
-  const Split train = read_visual_genome(lists, kTrain);
+  const auto lists = VisualGenomeOptions().lists(folder / "lists").n_cls(6);
+  const Split train = read_visual_genome(folder.path(), kTrain, lists);
   CHECK(numbers(train) == reference::kBuiltTrain);
-  CHECK(numbers(read_visual_genome(lists, kTest)) == reference::kBuiltTest);
+  CHECK(
+      numbers(read_visual_genome(folder.path(), kTest, lists)) ==
+      reference::kBuiltTest);
   CHECK(
       train.name ==
       "VG-6 train, lists built from objects.json (with aliases, 27/9 pictures, seed "
@@ -254,7 +261,9 @@ TEST_CASE("Visual Genome: lists built from the annotations equal Python's") {
       VisualGenomeBuildOptions(options).overwrite(true).keep_unlabelled(false));
   CHECK(labelled.unlabelled > 0);
   CHECK(labelled.train + labelled.test == 36 - labelled.unlabelled);
-  CHECK(numbers(read_visual_genome(lists, kTrain)).find(": \n") == std::string::npos);
+  CHECK(
+      numbers(read_visual_genome(folder.path(), kTrain, lists)).find(": \n") ==
+      std::string::npos);
 }
 
 TEST_CASE("Visual Genome: what cannot be built") {
@@ -390,6 +399,6 @@ TEST_CASE("VG-256: what cannot be read") {
   write_bytes(folder / "vg256.json", R"({"bus": ["bus"]})");
   CHECK(complaint(folder.path(), [&] {
           read_visual_genome_256(
-              VisualGenome256Options(folder.path()).check_pictures(true), kTrain);
+              folder.path(), kTrain, VisualGenome256Options().check_pictures(true));
         }).find("is neither in VG_100K nor in VG_100K_2") != std::string::npos);
 }

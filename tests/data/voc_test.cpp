@@ -38,7 +38,7 @@ struct Devkit {
     support::write_bytes(voc / "Annotations" / (id + ".xml"), xml);
   }
   Split read(const VocOptions& options = {}) const {
-    return read_voc(folder.path(), options);
+    return read_voc(folder.path(), Part::kTrainVal, options);
   }
 
   support::TemporaryFolder folder;
@@ -84,7 +84,7 @@ TEST_CASE("VOC: three rules for difficult objects, equal to xml.etree's") {
   devkit.list(ids);
   using Row = reference::voc::Row;
   const auto compare = [&](VocDifficult rule, Row reference::voc::Picture::*member) {
-    const Split split = devkit.read({.difficult = rule});
+    const Split split = devkit.read(VocOptions().difficult(rule));
     REQUIRE(split.table.images.size() == reference::voc::kPictures.size());
     CHECK(split.ignore.defined() == (rule == VocDifficult::kIgnored));
     for (size_t i = 0; i < split.table.images.size(); ++i) {
@@ -127,12 +127,12 @@ TEST_CASE("VOC: difficult objects by hand") {
   CHECK(count_labels(skipped.table.labels).absent == 39);
   CHECK(skipped.salient == std::vector<int64_t>{11, -1});
 
-  const Split counted = devkit.read({.difficult = VocDifficult::kPresent});
+  const Split counted = devkit.read(VocOptions().difficult(VocDifficult::kPresent));
   CHECK(present(counted, 0) == Names{"cat", "dog"});
   CHECK(present(counted, 1) == Names{"sofa"});
   CHECK(counted.salient == std::vector<int64_t>{11, 17});  // the dog of 99 pixels
 
-  const Split ignored = devkit.read({.difficult = VocDifficult::kIgnored});
+  const Split ignored = devkit.read(VocOptions().difficult(VocDifficult::kIgnored));
   CHECK(ignored.name == "VOC2007 trainval, difficult objects ignored");
   CHECK(present(ignored, 0) == Names{"cat", "dog"});
   CHECK(ignored.ignore.sum().item<int64_t>() == 2);
@@ -168,9 +168,9 @@ TEST_CASE("VOC: names for prompts") {
   CHECK(words.names_for_clip[19] == "tv monitor");
   CHECK(words.names_for_clip[0] == "aeroplane");
   CHECK(
-      devkit.read({.names = VocNames::kOriginal}).names_for_clip ==
+      devkit.read(VocOptions().names(VocNames::kOriginal)).names_for_clip ==
       words.table.classnames);
-  const Split synonyms = devkit.read({.names = VocNames::kSynonyms});
+  const Split synonyms = devkit.read(VocOptions().names(VocNames::kSynonyms));
   CHECK(synonyms.names_for_clip[0] == "airplane");
   CHECK(synonyms.names_for_clip[10] == "dining table");
   CHECK(synonyms.names_for_clip[13] == "motorcycle");
@@ -186,13 +186,12 @@ TEST_CASE("VOC: the folder is found, or what was looked for is said") {
       "val");  // BOM, CR LF, blanks
   devkit.annotate("a", annotation(object("cat", 3)));
   devkit.annotate("b", "\xef\xbb\xbf<?xml version=\"1.0\"?>\r\n" + annotation(""));
-  const VocOptions val{.year = 2012, .part = Part::kVal};
   for (const fs::path& folder :
        {devkit.folder.path(),
         devkit.folder / "VOCdevkit",
         devkit.voc,
         devkit.voc / ""}) {
-    const Split split = read_voc(folder, val);
+    const Split split = read_voc(folder, Part::kVal, VocOptions().year(2012));
     CHECK(split.table.images == Names{"JPEGImages/a.jpg", "JPEGImages/b.jpg"});
     CHECK(fs::equivalent(split.root, devkit.voc));
     CHECK(split.name == "VOC2012 val, difficult objects skipped");
@@ -200,13 +199,15 @@ TEST_CASE("VOC: the folder is found, or what was looked for is said") {
   const std::string missing = message_of([&] { devkit.read(); });
   CHECK(contains(missing, "expected the folder of VOC2007"));
   CHECK(contains(missing, (devkit.folder / "VOCdevkit/VOC2007").string()));
-  CHECK(contains(message_of([&] { read_voc(devkit.voc); }), "(which is VOC2012)"));
   CHECK(contains(
-      message_of([&] { devkit.read({.year = 2012}); }),
+      message_of([&] { read_voc(devkit.voc, Part::kTrainVal); }),
+      "(which is VOC2012)"));
+  CHECK(contains(
+      message_of([&] { devkit.read(VocOptions().year(2012)); }),
       "trainval.txt: cannot be read"));
   CHECK(message_of([&] {
-          devkit.read({.year = 2010});
-        }) == "read_voc: expected 2007 or 2012 as year, got 2010");
+          devkit.read(VocOptions().year(2010));
+        }) == "read_voc: expected the year 2007 or 2012, got 2010");
 }
 
 TEST_CASE("VOC: all faults of all files in one message") {
@@ -272,10 +273,10 @@ TEST_CASE("VOC: empty lists, other XML, missing folders and pictures") {
   CHECK(contains(message_of([&] { devkit.read(); }), "byte 0: expected XML"));
   devkit.annotate("a", annotation(object("cat", 3)));
   CHECK(contains(
-      message_of([&] { devkit.read({.check_pictures = true}); }),
+      message_of([&] { devkit.read(VocOptions().check_pictures(true)); }),
       "there is no picture"));
   support::write_bytes(devkit.voc / "JPEGImages/a.jpg", "not opened");
-  CHECK(devkit.read({.check_pictures = true}).table.images.size() == 1);
+  CHECK(devkit.read(VocOptions().check_pictures(true)).table.images.size() == 1);
   fs::remove_all(devkit.voc / "Annotations");
   CHECK(
       contains(message_of([&] { devkit.read(); }), "expected a folder of annotations"));

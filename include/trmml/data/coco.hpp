@@ -34,14 +34,11 @@ enum class CocoOrder {
 ///
 /// Example:
 /// ```
-/// CocoOptions().year(2017).part(Part::kVal).images(CocoImages::kAll)
+/// CocoOptions().year(2017).images(CocoImages::kAll)
 /// ```
 struct CocoOptions {
   /// 2014 or 2017.
   TORCH_ARG(int64_t, year) = 2014;
-
-  /// `kTrain` or `kVal`, which is the test of most publications.
-  TORCH_ARG(Part, part) = Part::kTrain;
 
   TORCH_ARG(CocoImages, images) = CocoImages::kAnnotated;
   TORCH_ARG(CocoOrder, order) = CocoOrder::kImages;
@@ -53,7 +50,8 @@ struct CocoOptions {
   TORCH_ARG(bool, check_pictures) = false;
 };
 
-/// Reads one part of MS-COCO (Lin et al., ECCV 2014) from
+/// Reads one part of MS-COCO (Lin et al., ECCV 2014), `Part::kTrain` or `Part::kVal`,
+/// which is the test of most publications, from
 /// `root`/annotations/instances_{train,val}{2014,2017}.json; pictures are in
 /// `root`/{train,val}{2014,2017}/ and are not opened.
 ///
@@ -65,8 +63,17 @@ struct CocoOptions {
 ///
 /// The file is read once, without a tree of it in memory. Throws `DataError` that lists
 /// what is wrong (20 faults, then a count), each with its place: "annotation 17" is
-/// `.annotations[17]`, counted from 0. Throws `c10::ValueError` for another year.
-Split read_coco(const std::filesystem::path& root, const CocoOptions& options = {});
+/// `.annotations[17]`, counted from 0. Throws `c10::ValueError` for another
+/// year or part.
+///
+/// Example:
+/// ```
+/// const auto train = data::read_coco("datasets/coco", data::Part::kTrain);
+/// ```
+Split read_coco(
+    const std::filesystem::path& root,
+    Part part,
+    const CocoOptions& options = {});
 
 /// Options for `read_coco_json`. By default every picture of the file is a row: who
 /// lists one without annotations means that nothing is in it.

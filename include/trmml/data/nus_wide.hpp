@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
-#include <utility>
 #include <vector>
 
 // NUS-WIDE (Chua et al., CIVR 2009), 81 concepts; see docs/data/nus_wide.md.
@@ -23,13 +22,9 @@ enum class NusWideList {
   kRecrawled,    ///< of Cole et al., in the form of the official one: 150,000 / 60,260
 };
 
-/// Options for `read_nus_wide`. Paths of files stand for themselves, not below `root`.
+/// Options for `read_nus_wide`. Paths of files stand for themselves, not below its
+/// `root`.
 struct NusWideOptions {
-  /* implicit */ NusWideOptions(std::filesystem::path root) : root_(std::move(root)) {}
-
-  /// Folder of the data set.
-  TORCH_ARG(std::filesystem::path, root);
-
   /// Which list; never guessed.
   TORCH_ARG(NusWideList, list) = NusWideList::kOfficial;
 
@@ -61,7 +56,8 @@ struct NusWideOptions {
 /// The 81 concepts, in the order of Concepts81.txt (alphabetical).
 const std::vector<std::string>& nus_wide_concepts();
 
-/// One part of NUS-WIDE. Every concept that a picture does not have is absent.
+/// One part of NUS-WIDE, whose folder is `root`. Every concept that a picture does not
+/// have is absent.
 ///
 /// Paths in lists may have backslashes and begin with "C:\ImageData\Flickr\", as the
 /// official ones do. Of the re-published list "train" is the training part and "val" or
@@ -74,6 +70,9 @@ const std::vector<std::string>& nus_wide_concepts();
 /// ```
 /// const auto test = data::read_nus_wide("datasets/nus-wide", data::Part::kTest);
 /// ```
-Split read_nus_wide(const NusWideOptions& options, Part part);
+Split read_nus_wide(
+    const std::filesystem::path& root,
+    Part part,
+    const NusWideOptions& options = {});
 
 }  // namespace trmml::data

@@ -20,13 +20,7 @@ namespace trmml::data {
 
 /// Options for `read_visual_genome`.
 struct VisualGenomeOptions {
-  /* implicit */ VisualGenomeOptions(std::filesystem::path root)
-      : root_(std::move(root)) {}
-
-  /// Folder that holds VG_100K and VG_100K_2.
-  TORCH_ARG(std::filesystem::path, root);
-
-  /// Folder of the lists; default: `root`.
+  /// Folder of the lists; default: that of the pictures.
   TORCH_ARG(std::filesystem::path, lists);
 
   /// Categories C, which are part of the files' names. Must be positive.
@@ -51,7 +45,8 @@ struct VisualGenomeOptions {
 /// VG-200 (or VG-C): `train_list_500.txt` or `test_list_500.txt` (a picture's name a
 /// line) with `vg_category_C_labels_index.json` (name -> indices of its categories).
 ///
-/// Everything that a list's picture does not have is absent. `Split::name` tells the
+/// `root` holds VG_100K and VG_100K_2, and the lists where `options` do not say another
+/// folder. Everything that a list's picture does not have is absent. `Split::name` tells the
 /// published lists from those of `build_visual_genome`. Without `check_pictures` a
 /// picture in neither folder counts as one of VG_100K.
 ///
@@ -61,16 +56,13 @@ struct VisualGenomeOptions {
 /// ```
 /// const auto train = data::read_visual_genome("datasets/vg", data::Part::kTrain);
 /// ```
-Split read_visual_genome(const VisualGenomeOptions& options, Part part);
+Split read_visual_genome(
+    const std::filesystem::path& root,
+    Part part,
+    const VisualGenomeOptions& options = {});
 
 /// Options for `read_visual_genome_256`.
 struct VisualGenome256Options {
-  /* implicit */ VisualGenome256Options(std::filesystem::path root)
-      : root_(std::move(root)) {}
-
-  /// Folder that holds VG_100K and VG_100K_2.
-  TORCH_ARG(std::filesystem::path, root);
-
   /// Objects of all pictures; default: objects.json in `root`. The published split
   /// belongs to version 1.2.
   TORCH_ARG(std::filesystem::path, objects);
@@ -92,7 +84,10 @@ struct VisualGenome256Options {
 /// (rounded half to even) are the test pictures. Letters beyond ASCII keep their case.
 ///
 /// Throws one `DataError` with all faults.
-Split read_visual_genome_256(const VisualGenome256Options& options, Part part);
+Split read_visual_genome_256(
+    const std::filesystem::path& root,
+    Part part,
+    const VisualGenome256Options& options = {});
 
 /// Options for `build_visual_genome`.
 struct VisualGenomeBuildOptions {

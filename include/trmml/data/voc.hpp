@@ -3,7 +3,10 @@
 #include "trmml/data/part.hpp"
 #include "trmml/data/split.hpp"
 
+#include <torch/arg.h>
+
 #include <array>
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -43,29 +46,26 @@ enum class VocNames {
 ///
 /// Example:
 /// ```
-/// const data::Split train = data::read_voc("data", {.year = 2012, .part =
-/// data::Part::kTrain});
+/// VocOptions().year(2012).difficult(VocDifficult::kIgnored)
 /// ```
 struct VocOptions {
   /// 2007 or 2012.
-  int year = 2007;
-
-  /// Any of them. (Labels of VOC2012 test are not public.)
-  Part part = Part::kTrainVal;
+  TORCH_ARG(int64_t, year) = 2007;
 
   /// Difficult objects.
-  VocDifficult difficult = VocDifficult::kSkipped;
+  TORCH_ARG(VocDifficult, difficult) = VocDifficult::kSkipped;
 
   /// `Split::names_for_clip`.
-  VocNames names = VocNames::kWords;
+  TORCH_ARG(VocNames, names) = VocNames::kWords;
 
   /// Whether each picture must be there; not opened.
-  bool check_pictures = false;
+  TORCH_ARG(bool, check_pictures) = false;
 };
 
-/// Reads a part of PASCAL VOC2007 or VOC2012.
+/// Reads a part of PASCAL VOC2007 or VOC2012, which have all four. (Labels of VOC2012
+/// test are not public.)
 ///
-/// `folder` is VOC2007 (VOC2012), or VOCdevkit, or what holds VOCdevkit. Rows are in
+/// `root` is VOC2007 (VOC2012), or VOCdevkit, or what holds VOCdevkit. Rows are in
 /// the order of `ImageSets/Main/PART.txt`, columns are `kVocCategories`; the objects of
 /// `Annotations/ID.xml` say what is present, everything else is absent.
 /// `Split::salient` is the category of the largest box (its corners are pixels that
@@ -75,6 +75,14 @@ struct VocOptions {
 /// Throws `DataError` with all faults of all files: missing or malformed annotations
 /// (with the byte), unknown categories, objects without name or box, ids that are there
 /// twice or lead out of the folder. `c10::ValueError` for an unknown year.
-Split read_voc(const std::filesystem::path& folder, const VocOptions& options = {});
+///
+/// Example:
+/// ```
+/// const auto test = data::read_voc("datasets/voc", data::Part::kTest);
+/// ```
+Split read_voc(
+    const std::filesystem::path& root,
+    Part part,
+    const VocOptions& options = {});
 
 }  // namespace trmml::data
