@@ -20,6 +20,7 @@
 #include "clip/compare_clip.hpp"
 #include "clip/towers_support.hpp"
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/tensors.hpp"
 #include "support/torch_archives.hpp"
@@ -76,7 +77,7 @@ LoadedClip load_tensors(
 std::string error_of(const std::function<void()>& action) {
   std::string message;
   try {
-    message = test::error_of<trmml::CheckpointError>(action);
+    message = support::error_of<trmml::CheckpointError>(action);
   } catch (const c10::Error& error) {
     message = error.what_without_backtrace();
   }
@@ -96,8 +97,8 @@ std::string error_of_tensors(
 }
 
 bool gives_equal_features(LoadedClip& a, LoadedClip& b) {
-  const at::Tensor images = test::clip_images(1, 32);
-  const at::Tensor ids = test::clip_text_ids(523, 12);
+  const at::Tensor images = support::clip_images(1, 32);
+  const at::Tensor ids = support::clip_text_ids(523, 12);
   return a.model->encode_image(images).equal(b.model->encode_image(images)) &&
          a.model->encode_text(ids).equal(b.model->encode_text(ids));
 }
@@ -114,10 +115,10 @@ TEST_CASE("features equal the reference implementations' in every format") {
   for (const char* name : {"small-rn", "small-vit"}) {
     const auto reference =
         trmml::io::read_safetensors(kCheckpoints / name / "reference.safetensors");
-    for (const test::ClipCase& item : test::clip_cases(reference)) {
+    for (const support::ClipCase& item : support::clip_cases(reference)) {
       LoadedClip clip = load_clip(kCheckpoints / name / item.file, item.options);
       const auto differences =
-          test::compare_clip(*clip.model, reference, item.reference);
+          support::compare_clip(*clip.model, reference, item.reference);
       CHECK(differences.size() == (item.reference == "transformers" ? 3 : 9));
       for (const auto& [output, value] : differences) {
         INFO(name << "/" << item.file << ": " << output);
@@ -133,7 +134,7 @@ TEST_CASE("the reference tells one activation from the other") {
   const auto reference = trmml::io::read_safetensors(kVit / "reference.safetensors");
   LoadedClip clip = load_clip(kVit / "openai.pt", two_heads().quick_gelu(false));
   for (const auto& [output, value] :
-       test::compare_clip(*clip.model, reference, "quick")) {
+       support::compare_clip(*clip.model, reference, "quick")) {
     INFO(output);
     CHECK(value > 1e-3);
   }
@@ -219,7 +220,7 @@ TEST_CASE("weights that stay in the file give the same tower") {
   for (const char* name : {"small-rn", "small-vit"}) {
     const auto reference =
         trmml::io::read_safetensors(kCheckpoints / name / "reference.safetensors");
-    for (test::ClipCase item : test::clip_cases(reference)) {
+    for (support::ClipCase item : support::clip_cases(reference)) {
       INFO(name << "/" << item.file);
       const LoadedClip copied =
           load_clip(kCheckpoints / name / item.file, item.options);
@@ -234,7 +235,7 @@ TEST_CASE("weights that stay in the file give the same tower") {
         CHECK_FALSE(tensor.requires_grad());
       }
       const int64_t side = copied.model->options.input_resolution();
-      const at::Tensor images = test::clip_images(1, side);
+      const at::Tensor images = support::clip_images(1, side);
       ClipModel a = copied.model;
       ClipModel b = mapped.model;
       const auto expected = FrozenImageTower(*a).features(images, DenseForm::kDualCoOp);
@@ -242,8 +243,8 @@ TEST_CASE("weights that stay in the file give the same tower") {
           FrozenImageTower(*b, at::kFloat).features(images, DenseForm::kDualCoOp);
       // The weights are the same bit for bit; products of the same numbers at other
       // places in memory are the same to rounding.
-      CHECK(test::relative_difference(features.global, expected.global) < 1e-6);
-      CHECK(test::relative_difference(features.regions, expected.regions) < 1e-6);
+      CHECK(support::relative_difference(features.global, expected.global) < 1e-6);
+      CHECK(support::relative_difference(features.regions, expected.regions) < 1e-6);
     }
   }
   CHECK(
@@ -566,13 +567,13 @@ TEST_CASE("half precision is up-cast, and other types are made on request") {
   LoadedClip brain =
       load_tensors(open_clip_tensors(), two_heads().dtype(at::kBFloat16));
   CHECK(
-      brain.model->encode_image(test::clip_images(1, 32).to(at::kBFloat16))
+      brain.model->encode_image(support::clip_images(1, 32).to(at::kBFloat16))
           .scalar_type() == at::kBFloat16);
   LoadedClip exact = load_tensors(open_clip_tensors(), two_heads().dtype(at::kDouble));
   CHECK(
-      test::row_difference(
-          exact.model->encode_image(test::clip_images(1, 32).to(at::kDouble)),
-          plain.model->encode_image(test::clip_images(1, 32))) < 1e-5);
+      support::row_difference(
+          exact.model->encode_image(support::clip_images(1, 32).to(at::kDouble)),
+          plain.model->encode_image(support::clip_images(1, 32))) < 1e-5);
   CHECK(
       error_of_tensors(open_clip_tensors(), two_heads().dtype(at::kHalf)) ==
       "load_clip: expected dtype Float, Double, BFloat16, or Half on an accelerator, "
@@ -592,11 +593,13 @@ TEST_CASE("half precision is kept on an accelerator when asked") {
   LoadedClip plain = load_tensors(open_clip_tensors());
   LoadedClip clip =
       load_tensors(open_clip_tensors(), two_heads().device(at::kCUDA).dtype(at::kHalf));
-  const at::Tensor images = test::clip_images(1, 32);
+  const at::Tensor images = support::clip_images(1, 32);
   const at::Tensor features =
       clip.model->encode_image(images.to(at::kCUDA).to(at::kHalf));
   CHECK(features.scalar_type() == at::kHalf);
-  CHECK(test::row_difference(features.cpu(), plain.model->encode_image(images)) < 2e-2);
+  CHECK(
+      support::row_difference(features.cpu(), plain.model->encode_image(images)) <
+      2e-2);
 }
 
 TEST_CASE("files that are no CLIP are refused with what they hold") {

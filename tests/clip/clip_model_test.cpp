@@ -11,6 +11,7 @@
 
 #include "clip/towers_support.hpp"
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/tensors.hpp"
 
 namespace {
@@ -59,15 +60,15 @@ TEST_CASE("ClipModel: both kinds of image tower", "[clip]") {
   const torch::NoGradGuard no_grad;
   for (const bool resnet : {true, false}) {
     ClipModel model(small_model(resnet));
-    test::fill_hashed(*model);
-    const torch::Tensor images = test::hashed(1, {2, 3, 64, 96}).to(torch::kFloat);
+    support::fill_hashed(*model);
+    const torch::Tensor images = support::hashed(1, {2, 3, 64, 96}).to(torch::kFloat);
     const ImageFeatures features = model->image_features(images, DenseForm::kDualCoOp);
     CHECK(features.regions.sizes() == std::vector<int64_t>{2, resnet ? 6 : 24, 8});
-    CHECK(test::difference(features.global, model->encode_image(images)) < 1e-6);
+    CHECK(support::difference(features.global, model->encode_image(images)) < 1e-6);
     CHECK(model->encode_text(texts()).sizes() == std::vector<int64_t>{2, 8});
     CHECK(
-        test::difference(model->encode_text(texts()), model->text->forward(texts())) ==
-        0);
+        support::difference(
+            model->encode_text(texts()), model->text->forward(texts())) == 0);
     CHECK(bool(model->visual_resnet) == resnet);
     CHECK(bool(model->visual_transformer) != resnet);
     CHECK(&model->visual() == model->named_children()["visual"].get());
@@ -78,14 +79,14 @@ TEST_CASE("ClipModel: names are OpenAI's behind visual. and text.", "[clip]") {
   for (const bool resnet : {true, false}) {
     ClipModel model(small_model(resnet));
     std::vector<std::string> expected = {"logit_scale"};
-    for (const auto& name : test::names_of(model->visual())) {
+    for (const auto& name : support::names_of(model->visual())) {
       expected.push_back("visual." + name);
     }
-    for (const auto& name : test::names_of(*model->text)) {
+    for (const auto& name : support::names_of(*model->text)) {
       expected.push_back("text." + name);
     }
     std::sort(expected.begin(), expected.end());
-    CHECK(test::names_of(*model) == expected);
+    CHECK(support::names_of(*model) == expected);
   }
 }
 
@@ -93,7 +94,7 @@ TEST_CASE("ClipModel: logit_scale starts at ln(1/0.07)", "[clip]") {
   ClipModel model(small_model(true));
   CHECK(model->logit_scale.dim() == 0);
   CHECK(model->logit_scale.item<double>() == Catch::Approx(2.6592600).epsilon(1e-6));
-  test::fill_hashed(*model);
+  support::fill_hashed(*model);
   model->reset_parameters();
   CHECK(model->logit_scale.item<double>() == Catch::Approx(2.6592600).epsilon(1e-6));
 }
@@ -102,8 +103,8 @@ TEST_CASE("ClipModel: clone, save and load", "[clip]") {
   const torch::NoGradGuard no_grad;
   for (const bool resnet : {true, false}) {
     ClipModel model(small_model(resnet));
-    test::fill_hashed(*model);
-    const torch::Tensor images = test::hashed(1, {1, 3, 64, 64}).to(torch::kFloat);
+    support::fill_hashed(*model);
+    const torch::Tensor images = support::hashed(1, {1, 3, 64, 64}).to(torch::kFloat);
     const torch::Tensor image = model->encode_image(images);
     const torch::Tensor text = model->encode_text(texts());
 
@@ -115,14 +116,14 @@ TEST_CASE("ClipModel: clone, save and load", "[clip]") {
     for (auto& parameter : model->parameters()) {
       parameter.zero_();
     }
-    CHECK(test::difference(copy->encode_image(images), image) == 0);
-    CHECK(test::difference(copy->encode_text(texts()), text) == 0);
+    CHECK(support::difference(copy->encode_image(images), image) == 0);
+    CHECK(support::difference(copy->encode_text(texts()), text) == 0);
 
     ClipModel loaded(small_model(resnet));
     torch::load(loaded, stream);
     loaded->eval();
-    CHECK(test::difference(loaded->encode_image(images), image) == 0);
-    CHECK(test::difference(loaded->encode_text(texts()), text) == 0);
+    CHECK(support::difference(loaded->encode_image(images), image) == 0);
+    CHECK(support::difference(loaded->encode_text(texts()), text) == 0);
   }
 }
 
@@ -166,7 +167,7 @@ TEST_CASE("ClipModelOptions: messages about metadata", "[clip]") {
     } else {
       metadata[key] = value;
     }
-    return test::error_of<trmml::CheckpointError>(
+    return support::error_of<trmml::CheckpointError>(
         [&] { ClipModelOptions::from_metadata(metadata); });
   };
   const std::string where = "ClipModelOptions::from_metadata: ";
@@ -176,7 +177,7 @@ TEST_CASE("ClipModelOptions: messages about metadata", "[clip]") {
           "expected the key 'clip.text.width', found only other keys (were the weights "
           "written with their options?)");
   CHECK(
-      test::error_of<trmml::CheckpointError>([] {
+      support::error_of<trmml::CheckpointError>([] {
         ClipModelOptions::from_metadata({});
       }) == where +
                 "expected the key 'clip.embed_dim', found no metadata at all (were the "
@@ -215,7 +216,7 @@ TEST_CASE("ClipModelOptions: messages about metadata", "[clip]") {
 
 TEST_CASE("ClipModelOptions: towers of different widths do not fit", "[clip]") {
   CHECK(
-      test::error_of<c10::ValueError>(
+      support::error_of<c10::ValueError>(
           [] { ClipModelOptions(small_resnet(), TextTransformerOptions(16)); }) ==
       "ClipModelOptions: expected towers of one embed_dim, got 8 (image) and 16 "
       "(text)");
@@ -262,7 +263,7 @@ TEST_CASE("freeze: evaluation mode, no gradients of its own", "[clip]") {
     CHECK_FALSE(parameter.requires_grad());
   }
   const torch::Tensor images =
-      test::hashed(1, {1, 3, 64, 64}).to(torch::kFloat).requires_grad_();
+      support::hashed(1, {1, 3, 64, 64}).to(torch::kFloat).requires_grad_();
   model->encode_image(images).square().sum().backward();
   CHECK(images.grad().defined());
 }

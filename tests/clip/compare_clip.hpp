@@ -20,7 +20,7 @@
 // the reference implementations gave there. The inputs are those of that script, by
 // formula.
 
-namespace test {
+namespace support {
 
 /// One line of the list in `reference.safetensors`: "file|reference|options".
 struct ClipCase {
@@ -147,4 +147,4 @@ inline std::vector<ClipDifference> compare_clip(
   return differences;
 }
 
-}  // namespace test
+}  // namespace support

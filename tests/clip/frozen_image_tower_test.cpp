@@ -11,6 +11,7 @@
 
 #include "clip/towers_support.hpp"
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/tensors.hpp"
 
 namespace {
@@ -25,7 +26,7 @@ ClipModel small_resnet() {
           .heads(4)
           .input_resolution(64),
       TextTransformerOptions(8).width(8).heads(2).layers(1).vocab_size(8)));
-  test::fill_hashed(*model);  // running statistics, too
+  support::fill_hashed(*model);  // running statistics, too
   return model;
 }
 
@@ -39,7 +40,7 @@ ClipModel small_transformer(bool quick_gelu, int64_t layers = 3) {
           .input_resolution(24)
           .quick_gelu(quick_gelu),
       TextTransformerOptions(8).width(8).heads(2).layers(1).vocab_size(8)));
-  test::fill_hashed(*model);
+  support::fill_hashed(*model);
   return model;
 }
 
@@ -52,7 +53,7 @@ std::vector<ClipModel> models() {
 }
 
 at::Tensor pictures(at::IntArrayRef shape) {
-  return 4 * test::hashed(1000, shape);
+  return 4 * support::hashed(1000, shape);
 }
 
 /// The native size, larger ones, not square; multiples of 32 and of the patches.
@@ -68,7 +69,7 @@ double worst_difference(
   double worst = 0.0;
   const auto compare = [&](const at::Tensor& a, const at::Tensor& b) {
     REQUIRE(a.sizes() == b.sizes());
-    worst = std::max(worst, test::relative_difference(a.to(at::kDouble), b));
+    worst = std::max(worst, support::relative_difference(a.to(at::kDouble), b));
   };
   for (const DenseForm form : {DenseForm::kPlain, DenseForm::kDualCoOp}) {
     const ImageFeatures expected = plain->image_features(images, form);
@@ -152,13 +153,15 @@ TEST_CASE("FrozenImageTower: any memory format, no pictures, no gradients", "[cl
     const at::Tensor expected = tower.regions(images, DenseForm::kDualCoOp);
     CHECK_FALSE(expected.requires_grad());
     CHECK(
-        test::difference(
+        support::difference(
             tower.regions(
                 images.contiguous(at::MemoryFormat::ChannelsLast),
                 DenseForm::kDualCoOp),
             expected) == 0);
     const at::Tensor turned = images.transpose(2, 3).contiguous().transpose(2, 3);
-    CHECK(test::difference(tower.regions(turned, DenseForm::kDualCoOp), expected) == 0);
+    CHECK(
+        support::difference(tower.regions(turned, DenseForm::kDualCoOp), expected) ==
+        0);
     // What comes out may be part of a graph.
     at::Tensor weight = at::ones({8}).requires_grad_();
     (tower.global(images) * weight).sum().backward();
@@ -179,14 +182,14 @@ TEST_CASE("FrozenImageTower: keeps the weights that it was made of", "[clip]") {
       buffer.zero_();
     }
     const ImageFeatures after = tower.features(images, DenseForm::kDualCoOp);
-    CHECK(test::difference(after.global, expected.global) == 0);
-    CHECK(test::difference(after.regions, expected.regions) == 0);
+    CHECK(support::difference(after.global, expected.global) == 0);
+    CHECK(support::difference(after.regions, expected.regions) == 0);
   }
 }
 
 TEST_CASE("FrozenImageTower: messages", "[clip]") {
   const auto message = [](ClipModel model, at::IntArrayRef shape) {
-    return test::error_of<c10::ValueError>(
+    return support::error_of<c10::ValueError>(
         [&] { FrozenImageTower(*model).global(at::zeros(shape)); });
   };
   CHECK(

@@ -40,7 +40,7 @@ TEST_CASE("FrozenLinear: two tokens by hand", "[clip]") {
     const at::Tensor y = linear(numbers({1, 1, 1, 2, 0, -1}).view({1, 2, 3}));
     CHECK(y.sizes() == at::IntArrayRef({1, 2, 2}));
     CHECK(y.is_contiguous());
-    CHECK(test::difference(y, {16, 20, 9, 19}) < 1e-5);
+    CHECK(support::difference(y, {16, 20, 9, 19}) < 1e-5);
   }
 }
 
@@ -55,7 +55,7 @@ TEST_CASE("FrozenConv: the sum of four pixels, with and without ReLU", "[clip]")
           conv(x.view({1, 1, 2, 2}).contiguous(at::MemoryFormat::ChannelsLast));
       const double low = relu ? 0 : -2;
       const double lowest = relu ? 0 : -3;
-      CHECK(test::difference(y, {2, 3, low, lowest}) < 1e-5);
+      CHECK(support::difference(y, {2, 3, low, lowest}) < 1e-5);
     }
   }
 }
@@ -74,8 +74,8 @@ TEST_CASE("fold: a convolution and the norm behind it by hand", "[clip]") {
   const at::Tensor images = x.contiguous(at::MemoryFormat::ChannelsLast);
   for (const at::ScalarType dtype : kTypes) {
     const FrozenConv plain = fold(*conv, *norm, /*relu=*/false, 2, dtype);
-    CHECK(test::difference(plain(images.to(dtype)), {-7, -3, 1, 5}) < 1e-5);
+    CHECK(support::difference(plain(images.to(dtype)), {-7, -3, 1, 5}) < 1e-5);
     const FrozenConv relu = fold(*conv, *norm, /*relu=*/true, 2, dtype);
-    CHECK(test::difference(relu(images.to(dtype)), {0, 0, 1, 5}) < 1e-5);
+    CHECK(support::difference(relu(images.to(dtype)), {0, 0, 1, 5}) < 1e-5);
   }
 }

@@ -7,6 +7,7 @@
 #include "clip/towers_support.hpp"
 #include "reference/towers.hpp"
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/gradcheck.hpp"
 #include "support/tensors.hpp"
 
@@ -26,12 +27,12 @@ ModifiedResNetOptions small_options() {
 ModifiedResNet small_tower(torch::Dtype dtype = torch::kDouble) {
   ModifiedResNet tower(small_options());
   tower->to(dtype);
-  test::fill_hashed(*tower);
+  support::fill_hashed(*tower);
   return tower;
 }
 
 torch::Tensor pictures(at::IntArrayRef shape, torch::Dtype dtype = torch::kDouble) {
-  return (4 * test::hashed(1000, shape)).to(dtype);
+  return (4 * support::hashed(1000, shape)).to(dtype);
 }
 
 struct Case {
@@ -85,21 +86,21 @@ TEST_CASE("ModifiedResNet: an independent implementation agrees", "[clip]") {
   ModifiedResNet single = small_tower(torch::kFloat);
   for (const Case& c : cases()) {
     const torch::Tensor images = pictures(c.shape);
-    CHECK(test::difference(exact->forward(images), c.global) < 1e-10);
+    CHECK(support::difference(exact->forward(images), c.global) < 1e-10);
     const ImageFeatures plain = exact->features(images, DenseForm::kPlain);
-    CHECK(test::difference(plain.global, c.global) < 1e-10);
-    CHECK(test::difference(plain.regions, c.plain) < 1e-10);
+    CHECK(support::difference(plain.global, c.global) < 1e-10);
+    CHECK(support::difference(plain.regions, c.plain) < 1e-10);
     const ImageFeatures dualcoop = exact->features(images, DenseForm::kDualCoOp);
-    CHECK(test::difference(dualcoop.global, c.global) < 1e-10);
-    CHECK(test::difference(dualcoop.regions, c.dualcoop) < 1e-10);
+    CHECK(support::difference(dualcoop.global, c.global) < 1e-10);
+    CHECK(support::difference(dualcoop.regions, c.dualcoop) < 1e-10);
 
     const torch::Tensor rounded = images.to(torch::kFloat);
-    CHECK(test::difference(single->forward(rounded), c.global) < 2e-5);
+    CHECK(support::difference(single->forward(rounded), c.global) < 2e-5);
     for (const auto form : {DenseForm::kPlain, DenseForm::kDualCoOp}) {
       const auto& expected = form == DenseForm::kPlain ? c.plain : c.dualcoop;
       const ImageFeatures features = single->features(rounded, form);
-      CHECK(test::difference(features.global, c.global) < 2e-5);
-      CHECK(test::difference(features.regions, expected) < 2e-5);
+      CHECK(support::difference(features.global, c.global) < 2e-5);
+      CHECK(support::difference(features.regions, expected) < 2e-5);
     }
   }
 }
@@ -122,13 +123,14 @@ TEST_CASE("ModifiedResNet: training mode uses and moves the statistics", "[clip]
   CHECK(tower->bn1->running_mean.equal(before));
   tower->train();
   CHECK(
-      test::difference(tower->forward(images), reference::resnet_train_global) < 1e-10);
-  CHECK(
-      test::difference(tower->bn1->running_mean, reference::resnet_train_running_mean) <
+      support::difference(tower->forward(images), reference::resnet_train_global) <
       1e-10);
   CHECK(
-      test::difference(tower->bn1->running_var, reference::resnet_train_running_var) <
-      1e-10);
+      support::difference(
+          tower->bn1->running_mean, reference::resnet_train_running_mean) < 1e-10);
+  CHECK(
+      support::difference(
+          tower->bn1->running_var, reference::resnet_train_running_var) < 1e-10);
 }
 
 TEST_CASE("ModifiedResNet: a batch is its pictures one by one", "[clip]") {
@@ -139,8 +141,8 @@ TEST_CASE("ModifiedResNet: a batch is its pictures one by one", "[clip]") {
   for (int64_t i = 0; i < 3; ++i) {
     const ImageFeatures one =
         tower->features(images.slice(0, i, i + 1), DenseForm::kDualCoOp);
-    CHECK(test::difference(one.global[0], all.global[i]) < 1e-12);
-    CHECK(test::difference(one.regions[0], all.regions[i]) < 1e-12);
+    CHECK(support::difference(one.global[0], all.global[i]) < 1e-12);
+    CHECK(support::difference(one.regions[0], all.regions[i]) < 1e-12);
   }
   CHECK(tower->forward(images.slice(0, 0, 0)).sizes() == std::vector<int64_t>{0, 8});
 }
@@ -152,16 +154,16 @@ TEST_CASE("ModifiedResNet: the memory format makes no difference", "[clip]") {
   const auto a = tower->features(images, DenseForm::kPlain);
   const auto b = tower->features(
       images.contiguous(torch::MemoryFormat::ChannelsLast), DenseForm::kPlain);
-  CHECK(test::difference(a.global, b.global) < 1e-12);
-  CHECK(test::difference(a.regions, b.regions) < 1e-12);
+  CHECK(support::difference(a.global, b.global) < 1e-12);
+  CHECK(support::difference(a.regions, b.regions) < 1e-12);
 }
 
 TEST_CASE("AttentionPool: equals the textbook form, gradients too", "[clip]") {
   AttentionPool pool(2, 12, 3, 5);
   pool->to(torch::kDouble);
-  test::fill_hashed(*pool);
+  support::fill_hashed(*pool);
   const torch::Tensor map = pictures({2, 12, 2, 2});
-  const torch::Tensor weight = test::hashed(7, {2, 5});
+  const torch::Tensor weight = support::hashed(7, {2, 5});
   const auto gradients = [&](bool textbook) {
     pool->zero_grad();
     const torch::Tensor input = map.clone().requires_grad_();
@@ -178,24 +180,24 @@ TEST_CASE("AttentionPool: equals the textbook form, gradients too", "[clip]") {
   const auto actual = gradients(false);
   REQUIRE(actual.size() == 2 + 9);
   for (size_t i = 0; i < actual.size(); ++i) {
-    CHECK(test::difference(actual[i], expected[i]) < 1e-12);
+    CHECK(support::difference(actual[i], expected[i]) < 1e-12);
   }
 }
 
 TEST_CASE("AttentionPool: numerical gradients at another size", "[clip]") {
   AttentionPool pool(2, 6, 2, 3);
   pool->to(torch::kDouble);
-  test::fill_hashed(*pool);
+  support::fill_hashed(*pool);
   const auto f = [&](const std::vector<torch::Tensor>& x) {
     return torch::cat(
         {pool->forward(x[0]).flatten(),
          pool->dense(x[0], DenseForm::kDualCoOp).flatten()});
   };
-  CHECK(test::gradient_error(f, {pictures({2, 6, 2, 3})}) < 1e-7);
+  CHECK(support::gradient_error(f, {pictures({2, 6, 2, 3})}) < 1e-7);
 }
 
 TEST_CASE("resize_positions: by hand", "[clip]") {
-  const torch::Tensor positions = test::hashed(3, {10, 4});
+  const torch::Tensor positions = support::hashed(3, {10, 4});
   CHECK(resize_positions(positions, 3, 3).is_same(positions));
 
   const torch::Tensor resized = resize_positions(positions, 5, 2);
@@ -203,17 +205,18 @@ TEST_CASE("resize_positions: by hand", "[clip]") {
   CHECK(resized[0].equal(positions[0]));
 
   // Without aligned corners, shrinking 3 x 3 to 1 x 1 samples the middle of the centre.
-  CHECK(test::difference(resize_positions(positions, 1, 1)[1], positions[5]) < 1e-12);
+  CHECK(
+      support::difference(resize_positions(positions, 1, 1)[1], positions[5]) < 1e-12);
 
   // Rows of the result are rows of the grid: a grid that varies by row only stays so.
   torch::Tensor by_row = torch::zeros({10, 1}, torch::kDouble);
   by_row.slice(0, 1).copy_(torch::arange(3).repeat_interleave(3).view({9, 1}));
   const torch::Tensor rows = resize_positions(by_row, 3, 4).slice(0, 1).view({3, 4});
   for (int64_t r = 0; r < 3; ++r) {
-    CHECK(test::difference(rows[r], torch::full({4}, r, torch::kDouble)) < 1e-12);
+    CHECK(support::difference(rows[r], torch::full({4}, r, torch::kDouble)) < 1e-12);
   }
 
-  CHECK(test::error_of([&] {
+  CHECK(support::error_of([&] {
           resize_positions(positions.slice(0, 1), 2, 2);
         }) == "resize_positions: expected positions of 1 + G * G rows, got 9");
 }
@@ -250,7 +253,7 @@ TEST_CASE("ModifiedResNet: names are those of OpenAI's state dict", "[clip]") {
     }
   }
   std::sort(expected.begin(), expected.end());
-  CHECK(test::names_of(*ModifiedResNet(small_options())) == expected);
+  CHECK(support::names_of(*ModifiedResNet(small_options())) == expected);
 }
 
 TEST_CASE("ModifiedResNet: the defaults are RN50", "[clip]") {
@@ -287,7 +290,7 @@ TEST_CASE("ModifiedResNet: initial values are CLIP's", "[clip]") {
                               item.key().find("bias") != std::string::npos;
     CHECK(is_zero == (is_last_norm || is_norm_bias));
   }
-  test::fill_hashed(*tower);
+  support::fill_hashed(*tower);
   tower->reset_parameters();
   CHECK(tower->bn1->running_mean.abs().max().item<double>() == 0);
   CHECK(
@@ -304,11 +307,11 @@ TEST_CASE("ModifiedResNet: clone is deep", "[clip]") {
   copy->eval();
   const torch::Tensor images = pictures({1, 3, 64, 64});
   const torch::Tensor expected = tower->forward(images);
-  CHECK(test::difference(copy->forward(images), expected) == 0);
+  CHECK(support::difference(copy->forward(images), expected) == 0);
   tower->layer1[1]->as<BottleneckImpl>()->conv2->weight.zero_();
   tower->attnpool->positional_embedding.zero_();
-  CHECK(test::difference(copy->forward(images), expected) == 0);
-  CHECK(test::difference(tower->forward(images), expected) > 1e-3);
+  CHECK(support::difference(copy->forward(images), expected) == 0);
+  CHECK(support::difference(tower->forward(images), expected) > 1e-3);
 }
 
 TEST_CASE("ModifiedResNet: gradients reach pictures and every parameter", "[clip]") {
@@ -326,7 +329,7 @@ TEST_CASE("ModifiedResNet: gradients reach pictures and every parameter", "[clip
 
 TEST_CASE("ModifiedResNet: messages", "[clip]") {
   const auto message = [](const ModifiedResNetOptions& options) {
-    return test::error_of<c10::ValueError>([&] { ModifiedResNet tower(options); });
+    return support::error_of<c10::ValueError>([&] { ModifiedResNet tower(options); });
   };
   CHECK(
       message(small_options().heads(7)) ==
@@ -350,20 +353,20 @@ TEST_CASE("ModifiedResNet: messages", "[clip]") {
 
   ModifiedResNet tower = small_tower(torch::kFloat);
   CHECK(
-      test::error_of<c10::ValueError>([&] {
+      support::error_of<c10::ValueError>([&] {
         tower->forward(torch::zeros({1, 64, 64, 3}));
       }) ==
       "ModifiedResNet::forward: expected images of shape [*, 3, *, *], got [1, 64, 64, "
       "3] "
       "(channels come second, and are red, green, blue)");
   CHECK(
-      test::error_of<c10::ValueError>([&] {
+      support::error_of<c10::ValueError>([&] {
         tower->forward(torch::zeros({1, 3, 64, 31}));
       }) ==
       "ModifiedResNet::forward: expected images of at least 32 x 32 pixels, got 64 x "
       "31");
   CHECK(
-      test::error_of<c10::TypeError>([&] {
+      support::error_of<c10::TypeError>([&] {
         tower->forward(torch::zeros({1, 3, 64, 64}, torch::kByte));
       }) ==
       "ModifiedResNet::forward: expected images of a floating-point type, got Byte");

@@ -6,13 +6,14 @@
 
 #include "reference/preprocess.hpp"
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/tensors.hpp"
 #include <zlib.h>
 
 using namespace trmml;
 using clip::Fit;
 using clip::PreprocessOptions;
-using test::error_of;
+using support::error_of;
 using trmml::clip::kPixelMean;
 using trmml::clip::kPixelStd;
 using trmml::clip::normalize_images;

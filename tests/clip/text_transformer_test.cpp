@@ -9,6 +9,7 @@
 #include "clip/towers_support.hpp"
 #include "reference/towers.hpp"
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/gradcheck.hpp"
 #include "support/tensors.hpp"
 
@@ -32,7 +33,7 @@ TextTransformer make_tower(
     torch::Dtype dtype = torch::kDouble) {
   TextTransformer tower(options);
   tower->to(dtype);
-  test::fill_hashed(*tower);
+  support::fill_hashed(*tower);
   return tower;
 }
 
@@ -64,10 +65,12 @@ Prompts make_prompts(
     prompts.offsets.push_back(prompts.offsets.back() + length);
   }
   const int64_t total = prompts.offsets.back();
-  prompts.common = (2 * test::hashed(2000, {c.n_prompts, c.n_common, width})).to(dtype);
-  prompts.own = (2 * (c.own_per_prompt ? test::hashed(2001, {c.n_prompts, total, width})
-                                       : test::hashed(2001, {total, width})))
-                    .to(dtype);
+  prompts.common =
+      (2 * support::hashed(2000, {c.n_prompts, c.n_common, width})).to(dtype);
+  prompts.own =
+      (2 * (c.own_per_prompt ? support::hashed(2001, {c.n_prompts, total, width})
+                             : support::hashed(2001, {total, width})))
+          .to(dtype);
   prompts.common.requires_grad_(requires_grad);
   prompts.own.requires_grad_(requires_grad);
   return prompts;
@@ -91,13 +94,13 @@ TEST_CASE("TextTransformer: an independent implementation agrees", "[clip]") {
   for (const auto dtype : {torch::kDouble, torch::kFloat}) {
     const double tolerance = dtype == torch::kDouble ? 1e-10 : 2e-5;
     TextTransformer quick = make_tower(small_options(), dtype);
-    CHECK(test::difference(quick->forward(ids), reference::text_quick) < tolerance);
+    CHECK(support::difference(quick->forward(ids), reference::text_quick) < tolerance);
     CHECK(
-        test::difference(
+        support::difference(
             quick->forward_embeddings(quick->embed(ids), ids.argmax(1)),
             reference::text_quick) < tolerance);
     TextTransformer gelu = make_tower(small_options().quick_gelu(false), dtype);
-    CHECK(test::difference(gelu->forward(ids), reference::text_gelu) < tolerance);
+    CHECK(support::difference(gelu->forward(ids), reference::text_gelu) < tolerance);
   }
 }
 
@@ -108,9 +111,9 @@ TEST_CASE("TextTransformer: what stands behind the end token is not read", "[cli
   const torch::Tensor expected = tower->forward(ids);
   ids[0].slice(0, 5).fill_(20);
   ids[2].slice(0, 2).fill_(39);  // the first of several end tokens counts
-  CHECK(test::difference(tower->forward(ids), expected) == 0);
+  CHECK(support::difference(tower->forward(ids), expected) == 0);
   CHECK(
-      test::difference(
+      support::difference(
           tower->forward(texts().slice(0, 0, 1).slice(1, 0, 5))[0], expected[0]) <
       1e-13);
 }
@@ -121,10 +124,10 @@ TEST_CASE("TextTransformer: a batch is its texts one by one, in any order", "[cl
   const torch::Tensor all = tower->forward(texts());
   for (int64_t i = 0; i < 3; ++i) {
     CHECK(
-        test::difference(tower->forward(texts().slice(0, i, i + 1))[0], all[i]) <
+        support::difference(tower->forward(texts().slice(0, i, i + 1))[0], all[i]) <
         1e-13);
   }
-  CHECK(test::difference(tower->forward(texts().flip(0)), all.flip(0)) < 1e-13);
+  CHECK(support::difference(tower->forward(texts().flip(0)), all.flip(0)) < 1e-13);
   CHECK(tower->forward(texts().slice(0, 0, 0)).sizes() == std::vector<int64_t>{0, 8});
 }
 
@@ -162,7 +165,8 @@ TEST_CASE("TextTransformer: prompts equal the plain path, gradients too", "[clip
         tower->zero_grad();
         const torch::Tensor out =
             plain ? plain_forward(tower, prompts) : tower->forward(prompts);
-        const torch::Tensor weight = test::hashed(2002, out.sizes()).to(torch::kFloat);
+        const torch::Tensor weight =
+            support::hashed(2002, out.sizes()).to(torch::kFloat);
         (out * weight).sum().backward();
         std::vector<torch::Tensor> all = {
             out.detach(), prompts.common.grad(), prompts.own.grad()};
@@ -175,9 +179,9 @@ TEST_CASE("TextTransformer: prompts equal the plain path, gradients too", "[clip
       };
       const auto expected = run(true);
       const auto actual = run(false);
-      CHECK(test::difference(actual[0], expected[0]) < 1e-5);
-      CHECK(test::relative_difference(actual[1], expected[1]) < 1e-5);
-      CHECK(test::relative_difference(actual[2], expected[2]) < 1e-5);
+      CHECK(support::difference(actual[0], expected[0]) < 1e-5);
+      CHECK(support::relative_difference(actual[1], expected[1]) < 1e-5);
+      CHECK(support::relative_difference(actual[2], expected[2]) < 1e-5);
       for (size_t i = 3; i < actual.size(); ++i) {
         CHECK(
             (actual[i] - expected[i]).norm().item<double>() <
@@ -210,7 +214,7 @@ TEST_CASE("TextTransformer: prompts equal token ids", "[clip]") {
   prompts.common = tower->embed(ids.slice(0, 0, 1).slice(1, 0, 2));
   prompts.own = tower->embed(torch::tensor({1, 39, 2, 3, 5, 39}, torch::kLong));
   prompts.offsets = {0, 2, 6};
-  CHECK(test::difference(tower->forward(prompts)[0], tower->forward(ids)) < 1e-13);
+  CHECK(support::difference(tower->forward(prompts)[0], tower->forward(ids)) < 1e-13);
 }
 
 TEST_CASE("TextTransformer: the order of categories moves with the result", "[clip]") {
@@ -221,7 +225,7 @@ TEST_CASE("TextTransformer: the order of categories moves with the result", "[cl
   swapped.own = torch::cat({prompts.own.slice(1, 2), prompts.own.slice(1, 0, 2)}, 1);
   swapped.offsets = {0, 4, 6};
   CHECK(
-      test::difference(tower->forward(swapped).flip(1), tower->forward(prompts)) <
+      support::difference(tower->forward(swapped).flip(1), tower->forward(prompts)) <
       1e-13);
 }
 
@@ -242,7 +246,7 @@ TEST_CASE("TextTransformer: numerical gradients in double", "[clip]") {
       shifted.own = x[1];
       return tower->forward(shifted);
     };
-    CHECK(test::gradient_error(f, {prompts.common, prompts.own}) < 1e-6);
+    CHECK(support::gradient_error(f, {prompts.common, prompts.own}) < 1e-6);
   }
 
   // With respect to every parameter, through token ids.
@@ -254,7 +258,7 @@ TEST_CASE("TextTransformer: numerical gradients in double", "[clip]") {
     values.push_back(item.value().detach().clone());
   }
   tower->zero_grad();
-  const torch::Tensor weight = test::hashed(3, {2, 3});
+  const torch::Tensor weight = support::hashed(3, {2, 3});
   (tower->forward(ids) * weight).sum().backward();
   const torch::NoGradGuard no_grad;
   for (const auto& item : names) {
@@ -315,7 +319,7 @@ TEST_CASE("TextTransformer: names are those of OpenAI's state dict", "[clip]") {
     }
   }
   std::sort(expected.begin(), expected.end());
-  CHECK(test::names_of(*TextTransformer(small_options())) == expected);
+  CHECK(support::names_of(*TextTransformer(small_options())) == expected);
 }
 
 TEST_CASE("TextTransformer: initial values are CLIP's", "[clip]") {
@@ -342,45 +346,45 @@ TEST_CASE("TextTransformer: clone is deep", "[clip]") {
   const auto copy = std::dynamic_pointer_cast<TextTransformerImpl>(tower->clone());
   REQUIRE(copy);
   const torch::Tensor expected = tower->forward(texts());
-  CHECK(test::difference(copy->forward(texts()), expected) == 0);
+  CHECK(support::difference(copy->forward(texts()), expected) == 0);
   tower->transformer->block(0).mlp->c_fc->weight.zero_();
   tower->positional_embedding.zero_();
-  CHECK(test::difference(copy->forward(texts()), expected) == 0);
-  CHECK(test::difference(tower->forward(texts()), expected) > 1e-3);
+  CHECK(support::difference(copy->forward(texts()), expected) == 0);
+  CHECK(support::difference(tower->forward(texts()), expected) > 1e-3);
 }
 
 TEST_CASE("TextTransformer: messages about token ids", "[clip]") {
   TextTransformer tower = make_tower(small_options(), torch::kFloat);
   CHECK(
-      test::error_of<c10::ValueError>([&] {
+      support::error_of<c10::ValueError>([&] {
         tower->forward(torch::zeros({2, 13}, torch::kLong));
       }) ==
       "TextTransformer::forward: expected ids of 1 to 12 tokens (context_length), got "
       "13");
-  CHECK(test::error_of<c10::ValueError>([&] {
+  CHECK(support::error_of<c10::ValueError>([&] {
           tower->forward(torch::zeros({5}, torch::kLong));
         }) == "TextTransformer::forward: expected ids of shape [*, *], got [5]");
-  CHECK(test::error_of<c10::TypeError>([&] {
+  CHECK(support::error_of<c10::TypeError>([&] {
           tower->forward(torch::zeros({2, 5}, torch::kInt));
         }) == "TextTransformer::forward: expected ids of type Long, got Int");
   torch::Tensor ids = texts();
   ids[1][3] = 40;
   CHECK(
-      test::error_of<c10::IndexError>([&] { tower->forward(ids); }) ==
+      support::error_of<c10::IndexError>([&] { tower->forward(ids); }) ==
       "TextTransformer::forward: expected ids in 0 .. 39, got 40 (do tokenizer and "
       "weights "
       "belong together?)");
   ids[1][3] = -1;
   CHECK(
-      test::error_of<c10::IndexError>([&] { tower->embed(ids); }) ==
+      support::error_of<c10::IndexError>([&] { tower->embed(ids); }) ==
       "TextTransformer::embed: expected ids in 0 .. 39, got -1 (do tokenizer and "
       "weights "
       "belong together?)");
-  CHECK(test::error_of<c10::ValueError>([&] {
+  CHECK(support::error_of<c10::ValueError>([&] {
           tower->embed(torch::Tensor());
         }) == "TextTransformer::embed: expected ids, got an undefined tensor");
   CHECK(
-      test::error_of<c10::ValueError>([&] {
+      support::error_of<c10::ValueError>([&] {
         tower->forward_embeddings(
             torch::zeros({1, 4, 16}), torch::tensor({4}, torch::kLong));
       }) ==
@@ -390,7 +394,7 @@ TEST_CASE("TextTransformer: messages about token ids", "[clip]") {
 TEST_CASE("TextTransformer: messages about prompts", "[clip]") {
   TextTransformer tower = make_tower(small_options(), torch::kFloat);
   const auto message = [&](const Prompts& prompts) {
-    return test::error_of<c10::ValueError>([&] { tower->forward(prompts); });
+    return support::error_of<c10::ValueError>([&] { tower->forward(prompts); });
   };
   CHECK(
       message(make_prompts({"", 2, 5, {3, 2, 8}, false}, 16, torch::kFloat)) ==
@@ -412,10 +416,10 @@ TEST_CASE("TextTransformer: messages about prompts", "[clip]") {
   CHECK(
       message(other) ==
       "TextTransformer::forward: expected own of shape [*, 16], got [3, 12]");
-  CHECK(test::error_of<c10::ValueError>([] {
+  CHECK(support::error_of<c10::ValueError>([] {
           TextTransformer wrong(small_options().heads(3));
         }) == "TextTransformerOptions: expected heads that divide width 16, got 3");
-  CHECK(test::error_of<c10::ValueError>([] {
+  CHECK(support::error_of<c10::ValueError>([] {
           TextTransformer wrong(small_options().layers(0));
         }) == "TextTransformerOptions: expected layers above 0, got 0");
 }

@@ -14,8 +14,10 @@
 #include "reference/tokenizer.hpp"
 #include "reference/tokenizer_sample.hpp"
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/temporary_folder.hpp"
 
+using support::error_of;
 using support::read_bytes;
 using support::TemporaryFolder;
 using support::write_bytes;
@@ -29,17 +31,6 @@ using trmml::clip::write_merges;
 namespace {
 
 using Ids = std::vector<int64_t>;
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const trmml::DataError& error) {
-    return error.what();
-  } catch (const c10::Error& error) {
-    return error.what_without_backtrace();
-  }
-  return "no error";
-}
 
 /// The message for a file of merges with this text, without its path.
 std::string error_of_merges(const std::string& text) {

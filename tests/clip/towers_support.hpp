@@ -12,7 +12,7 @@
 
 // The deterministic weights and inputs of tests/reference/towers.py.
 
-namespace test {
+namespace support {
 
 /// Doubles in [-0.5, 0.5): element j of stream i is a 32-bit mix of i and j.
 inline torch::Tensor hashed(int64_t stream, at::IntArrayRef shape) {
@@ -102,4 +102,4 @@ inline double relative_difference(const torch::Tensor& a, const torch::Tensor& b
              : ((a - b).norm() / b.norm()).item<double>();
 }
 
-}  // namespace test
+}  // namespace support

@@ -31,7 +31,8 @@ TEST_CASE("quick_gelu: by hand", "[clip]") {
   // x / (1 + exp(-1.702 x)).
   const torch::Tensor x = torch::tensor({-1.0, 0.0, 1.0, 2.0}, torch::kDouble);
   CHECK(
-      test::difference(quick_gelu(x), {-0.1542042, 0.0, 0.8457958, 1.9356586}) < 1e-6);
+      support::difference(quick_gelu(x), {-0.1542042, 0.0, 0.8457958, 1.9356586}) <
+      1e-6);
 }
 
 TEST_CASE("Attention: two tokens by hand", "[clip]") {
@@ -41,34 +42,34 @@ TEST_CASE("Attention: two tokens by hand", "[clip]") {
   const double one = 0.6697615;
   const double two = 0.7310586;
   const torch::Tensor single = plain_attention(2, 1)(x, none);
-  CHECK(test::difference(single, {one, 1 - one, 1 - one, one}) < 1e-6);
+  CHECK(support::difference(single, {one, 1 - one, 1 - one, one}) < 1e-6);
   Attention attention = plain_attention(2, 2);
-  CHECK(test::difference(attention(x, none), {two, 0.5, 0.5, two}) < 1e-6);
+  CHECK(support::difference(attention(x, none), {two, 0.5, 0.5, two}) < 1e-6);
   // The first token sees itself only.
   const torch::Tensor mask = causal_mask(2, x.options());
-  CHECK(test::difference(attention(x, mask), {1, 0, 0.5, two}) < 1e-6);
+  CHECK(support::difference(attention(x, mask), {1, 0, 0.5, two}) < 1e-6);
 
   CHECK(attention->values_only(x).equal(x));
   const torch::Tensor last = attention->forward_rows(x, x.select(1, 1), none);
-  CHECK(test::difference(last, {0.5, two}) < 1e-6);
+  CHECK(support::difference(last, {0.5, two}) < 1e-6);
   const torch::Tensor first =
       attention->forward_rows(x, x.select(1, 0), mask.slice(0, 0, 1));
-  CHECK(test::difference(first, {1, 0}) < 1e-6);
+  CHECK(support::difference(first, {1, 0}) < 1e-6);
 }
 
 TEST_CASE("ResidualAttentionBlock: chosen rows are those of all", "[clip]") {
   for (const bool causal : {false, true}) {
     ResidualAttentionBlock block(8, 2, /*use_quick_gelu=*/true);
     block->to(torch::kDouble);
-    test::fill_hashed(*block);
-    const torch::Tensor x = test::fill({3, 5, 8}, 1);
+    support::fill_hashed(*block);
+    const torch::Tensor x = support::fill({3, 5, 8}, 1);
     const torch::Tensor position = torch::tensor({4, 0, 2}, torch::kLong);
     const torch::Tensor mask = causal ? causal_mask(5, x.options()) : torch::Tensor();
     const torch::Tensor all = block(x, mask);
     const torch::Tensor rows = block->forward_rows(x, position, causal);
     CHECK(rows.sizes() == at::IntArrayRef({3, 8}));
     for (int64_t i = 0; i < 3; ++i) {
-      CHECK(test::difference(rows[i], all[i][position[i].item<int64_t>()]) < 1e-12);
+      CHECK(support::difference(rows[i], all[i][position[i].item<int64_t>()]) < 1e-12);
     }
   }
 }

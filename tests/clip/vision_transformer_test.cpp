@@ -7,6 +7,7 @@
 #include "clip/towers_support.hpp"
 #include "reference/towers.hpp"
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/gradcheck.hpp"
 #include "support/tensors.hpp"
 
@@ -27,12 +28,12 @@ VisionTransformerOptions small_options() {
 VisionTransformer small_tower(torch::Dtype dtype = torch::kDouble) {
   VisionTransformer tower(small_options());
   tower->to(dtype);
-  test::fill_hashed(*tower);
+  support::fill_hashed(*tower);
   return tower;
 }
 
 torch::Tensor pictures(at::IntArrayRef shape, torch::Dtype dtype = torch::kDouble) {
-  return (4 * test::hashed(1000, shape)).to(dtype);
+  return (4 * support::hashed(1000, shape)).to(dtype);
 }
 
 }  // namespace
@@ -53,11 +54,11 @@ TEST_CASE("VisionTransformer: an independent implementation agrees", "[clip]") {
     VisionTransformer tower = small_tower(dtype);
     for (const Case& c : cases) {
       const torch::Tensor images = pictures(c.shape, dtype);
-      CHECK(test::difference(tower->forward(images), c.global) < tolerance);
+      CHECK(support::difference(tower->forward(images), c.global) < tolerance);
       for (const auto form : {DenseForm::kPlain, DenseForm::kDualCoOp}) {
         const ImageFeatures features = tower->features(images, form);
-        CHECK(test::difference(features.global, c.global) < tolerance);
-        CHECK(test::difference(features.regions, c.regions) < tolerance);
+        CHECK(support::difference(features.global, c.global) < tolerance);
+        CHECK(support::difference(features.regions, c.regions) < tolerance);
       }
     }
   }
@@ -71,11 +72,11 @@ TEST_CASE("VisionTransformer: a batch is its pictures one by one", "[clip]") {
   for (int64_t i = 0; i < 3; ++i) {
     const ImageFeatures one =
         tower->features(images.slice(0, i, i + 1), DenseForm::kPlain);
-    CHECK(test::difference(one.global[0], all.global[i]) < 1e-12);
-    CHECK(test::difference(one.regions[0], all.regions[i]) < 1e-12);
+    CHECK(support::difference(one.global[0], all.global[i]) < 1e-12);
+    CHECK(support::difference(one.regions[0], all.regions[i]) < 1e-12);
   }
   const auto channels_last = images.contiguous(torch::MemoryFormat::ChannelsLast);
-  CHECK(test::difference(tower->forward(channels_last), all.global) < 1e-12);
+  CHECK(support::difference(tower->forward(channels_last), all.global) < 1e-12);
 }
 
 TEST_CASE("VisionTransformer: one block has no attention in its dense map", "[clip]") {
@@ -83,7 +84,7 @@ TEST_CASE("VisionTransformer: one block has no attention in its dense map", "[cl
   const torch::NoGradGuard no_grad;
   VisionTransformer tower(small_options().layers(1));
   tower->to(torch::kDouble);
-  test::fill_hashed(*tower);
+  support::fill_hashed(*tower);
   torch::Tensor images = pictures({1, 3, 32, 32});
   const ImageFeatures before = tower->features(images, DenseForm::kPlain);
   images.slice(2, 0, 8).slice(3, 8, 16).add_(1.0);  // patch 1 of the first row
@@ -92,7 +93,7 @@ TEST_CASE("VisionTransformer: one block has no attention in its dense map", "[cl
       (after.regions - before.regions).abs().amax({0, 2}).gt(1e-9);  // [R]
   CHECK(moved.sum().item<int64_t>() == 1);
   CHECK(moved[1].item<bool>());
-  CHECK(test::difference(after.global, before.global) > 1e-6);
+  CHECK(support::difference(after.global, before.global) > 1e-6);
 }
 
 TEST_CASE("VisionTransformer: names are those of OpenAI's state dict", "[clip]") {
@@ -123,7 +124,7 @@ TEST_CASE("VisionTransformer: names are those of OpenAI's state dict", "[clip]")
     }
   }
   std::sort(expected.begin(), expected.end());
-  CHECK(test::names_of(*VisionTransformer(small_options())) == expected);
+  CHECK(support::names_of(*VisionTransformer(small_options())) == expected);
 }
 
 TEST_CASE("VisionTransformer: gradients", "[clip]") {
@@ -134,12 +135,12 @@ TEST_CASE("VisionTransformer: gradients", "[clip]") {
                               .heads(2)
                               .input_resolution(4));
   tower->to(torch::kDouble);
-  test::fill_hashed(*tower);
+  support::fill_hashed(*tower);
   const auto f = [&](const std::vector<torch::Tensor>& x) {
     const ImageFeatures features = tower->features(x[0], DenseForm::kPlain);
     return torch::cat({features.global.flatten(), features.regions.flatten()});
   };
-  CHECK(test::gradient_error(f, {pictures({1, 3, 4, 6})}) < 1e-6);
+  CHECK(support::gradient_error(f, {pictures({1, 3, 4, 6})}) < 1e-6);
 
   tower->zero_grad();
   f({pictures({1, 3, 4, 6})}).square().sum().backward();
@@ -156,11 +157,11 @@ TEST_CASE("VisionTransformer: clone is deep, initial values are CLIP's", "[clip]
   REQUIRE(copy);
   const torch::Tensor images = pictures({1, 3, 32, 32});
   const torch::Tensor expected = tower->forward(images);
-  CHECK(test::difference(copy->forward(images), expected) == 0);
+  CHECK(support::difference(copy->forward(images), expected) == 0);
 
   torch::manual_seed(5);
   tower->reset_parameters();
-  CHECK(test::difference(copy->forward(images), expected) == 0);
+  CHECK(support::difference(copy->forward(images), expected) == 0);
   const double std = 1 / std::sqrt(24.0);
   CHECK(
       tower->positional_embedding.std().item<double>() ==
@@ -172,7 +173,8 @@ TEST_CASE("VisionTransformer: clone is deep, initial values are CLIP's", "[clip]
 
 TEST_CASE("VisionTransformer: messages", "[clip]") {
   const auto message = [](const VisionTransformerOptions& options) {
-    return test::error_of<c10::ValueError>([&] { VisionTransformer tower(options); });
+    return support::error_of<c10::ValueError>(
+        [&] { VisionTransformer tower(options); });
   };
   CHECK(
       message(small_options().heads(5)) ==
@@ -187,14 +189,14 @@ TEST_CASE("VisionTransformer: messages", "[clip]") {
 
   VisionTransformer tower = small_tower(torch::kFloat);
   CHECK(
-      test::error_of<c10::ValueError>([&] {
+      support::error_of<c10::ValueError>([&] {
         tower->forward(torch::zeros({1, 3, 32, 36}));
       }) ==
       "VisionTransformer::forward: expected images of a multiple of 8 pixels a side, "
       "got "
       "32 x 36");
   CHECK(
-      test::error_of<c10::ValueError>([&] {
+      support::error_of<c10::ValueError>([&] {
         tower->forward(torch::zeros({1, 1, 32, 32}));
       }).find("expected images of shape [*, 3, *, *], got [1, 1, 32, 32]") !=
       std::string::npos);

@@ -29,24 +29,24 @@ TEST_CASE("WinogradConv: the direct sum, at any size", "[clip]") {
            {2, 32, 1, 1},
            {1, 16, 2, 30},
            {2, 48, 70, 61}}) {
-    const at::Tensor x = test::fill(shape, 1);
-    const at::Tensor weight = test::fill({32, shape[1], 3, 3}, 2);
-    const at::Tensor bias = test::fill({32}, 3);
+    const at::Tensor x = support::fill(shape, 1);
+    const at::Tensor weight = support::fill({32, shape[1], 3, 3}, 2);
+    const at::Tensor bias = support::fill({32}, 3);
     const at::Tensor sum = at::conv2d(x, weight, bias, 1, 1);
     for (const bool relu : {false, true}) {
       const WinogradConv conv(weight.to(at::kFloat), bias.to(at::kFloat), relu);
       const at::Tensor y = conv(channels_last(x));
       CHECK(y.is_contiguous(at::MemoryFormat::ChannelsLast));
-      CHECK(test::relative_difference(y, relu ? at::relu(sum) : sum) < 1e-5);
+      CHECK(support::relative_difference(y, relu ? at::relu(sum) : sum) < 1e-5);
     }
   }
 }
 
 TEST_CASE("WinogradConv: what is not a number stays so", "[clip]") {
-  at::Tensor x = test::fill({1, 16, 8, 8}, 1);
+  at::Tensor x = support::fill({1, 16, 8, 8}, 1);
   x[0][3][0][0] = std::numeric_limits<double>::quiet_NaN();
   const WinogradConv conv(
-      test::fill({16, 16, 3, 3}, 2).to(at::kFloat), at::zeros({16}), /*relu=*/true);
+      support::fill({16, 16, 3, 3}, 2).to(at::kFloat), at::zeros({16}), /*relu=*/true);
   const at::Tensor y = conv(channels_last(x));
   CHECK(y[0][0][0][0].isnan().item<bool>());
   CHECK_FALSE(y[0][0][7][7].isnan().item<bool>());

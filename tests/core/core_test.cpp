@@ -21,10 +21,11 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/tensors.hpp"
 
 namespace ref = reference::core;
-using test::error_of;
+using support::error_of;
 using trmml::check_floating;
 using trmml::check_labels;
 using trmml::check_shape;
@@ -83,7 +84,7 @@ TEST_CASE("check_floating: floating types pass, others are named") {
 }
 
 TEST_CASE("check_labels: any type that holds -1, 0 and +1") {
-  const at::Tensor labels = test::states({1, 0, -1, -1, 0, 1}, {2, 3});
+  const at::Tensor labels = support::states({1, 0, -1, -1, 0, 1}, {2, 3});
   for (const auto type : {at::kChar, at::kInt, at::kLong, at::kFloat, at::kDouble}) {
     CHECK_NOTHROW(check_labels(labels.to(type), {2, 3}, "f"));
   }

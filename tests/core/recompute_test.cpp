@@ -12,9 +12,9 @@
 #include "support/catch.hpp"
 #include "support/tensors.hpp"
 
-using test::fill;
-using test::is_close;
-using test::is_equal;
+using support::fill;
+using support::is_close;
+using support::is_equal;
 using trmml::recompute;
 
 namespace {

@@ -15,10 +15,12 @@
 
 #include "reference/coco.hpp"
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/tensors.hpp"
 
 using namespace trmml::data;
+using support::contains;
 using support::write_bytes;
 
 namespace {
@@ -31,20 +33,6 @@ std::vector<int64_t> ids(const double (&values)[N]) {
 std::vector<int64_t> row(const at::Tensor& labels, int64_t i) {
   const at::Tensor r = labels[i].to(at::kLong).contiguous();
   return {r.data_ptr<int64_t>(), r.data_ptr<int64_t>() + r.numel()};
-}
-
-template <typename Call>
-std::string data_error(Call&& call) {
-  try {
-    call();
-  } catch (const trmml::DataError& error) {
-    return error.what();
-  }
-  return "no DataError";
-}
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
 }
 
 const char* const kImages =
@@ -87,7 +75,7 @@ Split small(const CocoJsonOptions& options = {}) {
 // The error for a document, without its temporary folder.
 std::string error_of(const std::string& text) {
   const OneFile file(text);
-  std::string message = data_error([&] { file.read(); });
+  std::string message = support::error_of<trmml::DataError>([&] { file.read(); });
   const std::string folder = file.folder.path().string() + "/";
   for (size_t at = message.find(folder); at != std::string::npos;
        at = message.find(folder)) {
@@ -199,12 +187,12 @@ TEST_CASE("each year and part of COCO has its own file and folder", "[coco]") {
   CHECK(image(2017, Part::kTrain) == "train2017/train2017.jpg");
   CHECK(image(2017, Part::kVal) == "val2017/val2017.jpg");
   CHECK_THROWS_AS(image(2015, Part::kVal), c10::ValueError);
-  CHECK(test::error_of([&] {
+  CHECK(support::error_of([&] {
           image(2014, Part::kTrainVal);
         }) == "read_coco: expected part train or val, got \"trainval\"");
 
-  const std::string message =
-      data_error([&] { read_coco(root / "annotations", Part::kTrain); });
+  const std::string message = support::error_of<trmml::DataError>(
+      [&] { read_coco(root / "annotations", Part::kTrain); });
   CHECK(contains(message, "COCO 2014 train: expected "));
   CHECK(contains(message, "annotations/annotations/instances_train2014.json, got no"));
 }
@@ -309,7 +297,7 @@ TEST_CASE("faults of images have their place", "[coco]") {
       "own.json: own.json, image 1" + range + "9223372036854775808");
   CHECK(contains(one("9" + std::string(100'000, '9')), "99..."));
   CHECK(contains(one("1\x1b"), "got \"1\\u001b\""));
-  CHECK(one("9223372036854775807") == "no DataError");
+  CHECK(one("9223372036854775807") == "no error");
 
   CHECK(
       one("1") ==
@@ -462,7 +450,8 @@ TEST_CASE("a file that is cut off anywhere is an error", "[coco]") {
   REQUIRE(file.read().table.images.size() == 4);
   for (size_t size = 1; size < good.size(); ++size) {
     write_bytes(file.path(), good.substr(0, size));
-    const std::string message = data_error([&] { file.read(); });
+    const std::string message =
+        support::error_of<trmml::DataError>([&] { file.read(); });
     CAPTURE(size, message);
     CHECK(contains(
         message,
@@ -518,7 +507,8 @@ TEST_CASE("pictures are looked for on request", "[coco]") {
   write_bytes(file.folder / "nine.jpg", "");
   std::filesystem::create_directory(file.folder / "sub");
   write_bytes(file.folder / "sub/ten.jpg", "");
-  const std::string message = data_error([&] { file.read(check); });
+  const std::string message =
+      support::error_of<trmml::DataError>([&] { file.read(check); });
   CHECK(contains(message, "own.json: 2 faults\n"));
   CHECK(contains(message, "/two.jpg: expected a picture, got no such file"));
   CHECK(contains(message, "/one.jpg: expected a picture, got no such file"));
@@ -529,7 +519,7 @@ TEST_CASE("pictures are looked for on request", "[coco]") {
           .table.images.size() == 3);
   std::filesystem::create_directory(file.folder / "one.jpg");
   CHECK(contains(
-      data_error([&] { file.read(check); }),
+      support::error_of<trmml::DataError>([&] { file.read(check); }),
       "/one.jpg: expected a picture, got no such"));
 }
 

@@ -20,7 +20,7 @@
 
 using namespace trmml::data;
 using support::contains;
-using support::message_of;
+using support::error_of;
 
 namespace {
 
@@ -130,7 +130,7 @@ struct Birds {
   }
   std::string text(const char* name) const { return support::read_bytes(cub / name); }
   std::string error(const CubOptions& options = {}) const {
-    return message_of([&] { read_cub(folder.path(), Part::kTrain, options); });
+    return error_of([&] { read_cub(folder.path(), Part::kTrain, options); });
   }
 
   support::TemporaryFolder folder;
@@ -190,7 +190,7 @@ TEST_CASE("CUB: attributes.txt may lie beside the folder that is given, not abov
   fs::rename(birds.cub / "attributes/attributes.txt", birds.folder / "attributes.txt");
   CHECK(read_cub(birds.folder.path(), Part::kTrain).table.classnames.size() == 312);
   CHECK(contains(
-      message_of([&] { read_cub(birds.cub, Part::kTrain); }),
+      error_of([&] { read_cub(birds.cub, Part::kTrain); }),
       "(or beside it, if you give the folder that holds both)"));
   fs::rename(birds.folder / "attributes.txt", birds.cub / "attributes.txt");
   CHECK(read_cub(birds.cub, Part::kTrain).table.classnames.size() == 312);
@@ -202,7 +202,7 @@ TEST_CASE("CUB: attributes.txt may lie beside the folder that is given, not abov
 
 TEST_CASE("CUB: faults of the lists") {
   const Birds birds(3);
-  CHECK(message_of([&] {
+  CHECK(error_of([&] {
           read_cub(birds.folder.path(), Part::kVal);
         }) == "read_cub: expected part train or test, got \"val\"");
   CHECK(

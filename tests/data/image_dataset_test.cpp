@@ -15,13 +15,14 @@
 
 #include "support/batches.hpp"
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/tensors.hpp"
 
 using namespace trmml::data;
 using support::all_batches;
+using support::error_of;
 using support::same_batches;
-using test::error_of;
 
 namespace {
 

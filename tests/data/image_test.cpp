@@ -21,7 +21,7 @@
 using namespace trmml::data;
 using support::contains;
 using support::crc;
-using test::error_of;
+using support::error_of;
 using trmml::DataError;
 
 namespace {

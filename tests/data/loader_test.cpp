@@ -16,11 +16,12 @@
 #include "reference/loader.hpp"
 #include "support/batches.hpp"
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/tensors.hpp"
 
 using support::all_batches;
+using support::error_of;
 using support::same_batches;
-using test::error_of;
 using trmml::data::Batch;
 using trmml::data::Loader;
 using trmml::data::LoaderOptions;

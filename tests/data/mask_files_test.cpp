@@ -19,7 +19,7 @@
 #include "support/torch_archives.hpp"
 
 using namespace trmml::data;
-using support::message_of;
+using support::error_of;
 using support::read_bytes;
 using support::TemporaryFolder;
 using support::write_bytes;
@@ -79,18 +79,18 @@ TEST_CASE("label codes: each family's values become ours") {
     CHECK(at::equal(ours(two.to(type), LabelCode::kColeComplete), states({-1, 1, -1})));
   }
   CHECK(
-      message_of([&] { ours(values, LabelCode::kSplc); }) ==
+      error_of([&] { ours(values, LabelCode::kSplc); }) ==
       "labels in the code splc: f.npy, row 0, column 0: expected 0 not in the list or "
       "1 present, got -1");
   CHECK(
-      message_of([&] {
+      error_of([&] {
         ours(at::tensor({0.5, -1.0, 1.0, 2.0}).view({2, 2}), LabelCode::kDualCoOp);
       }) ==
       "labels in the code dualcoop: 2 faults\n"
       "  f.npy, row 0, column 0: expected -1 unknown, 0 absent or 1 present, got 0.5\n"
       "  f.npy, row 1, column 1: expected -1 unknown, 0 absent or 1 present, got 2");
   CHECK(contains(
-      message_of([&] {
+      error_of([&] {
         ours(at::full({1, 1}, std::nan("")), LabelCode::kHcp);
       }),
       "got nan"));
@@ -108,7 +108,7 @@ TEST_CASE("label codes: names") {
   CHECK(parse_label_code("csl") == LabelCode::kDualCoOp);
   CHECK(parse_label_code("scpnet") == LabelCode::kSplc);
   CHECK(
-      message_of([] { parse_label_code("coco"); }) ==
+      error_of([] { parse_label_code("coco"); }) ==
       "parse_label_code: expected hcp, dualcoop, cole, cole-complete or splc, got "
       "\"coco\"");
 }
@@ -142,7 +142,7 @@ TEST_CASE("kept flags: every dtype and both orders of slices") {
   leaky[1][2][0] = 1;
   write_bytes(path, archive(leaky, "LongStorage"));
   CHECK(
-      message_of([&] { read_kept_flags(path, two); }) ==
+      error_of([&] { read_kept_flags(path, two); }) ==
       path.string() +
           ": expected equal slices, but 0 and 2 differ at row 1, column 0, among "
           "others "
@@ -154,7 +154,7 @@ TEST_CASE("kept flags: what does not fit is refused") {
   const std::filesystem::path path = folder / "flags.pt";
   const auto error = [&](const at::Tensor& flags) {
     write_bytes(path, archive(flags, "LongStorage"));
-    return message_of([&] { read_kept_flags(path, animals()); });
+    return error_of([&] { read_kept_flags(path, animals()); });
   };
   CHECK(
       error(kFlags.slice(0, 0, 2)) ==
@@ -169,7 +169,7 @@ TEST_CASE("kept flags: what does not fit is refused") {
       error(coded) == "labels of flags.pt: " + path.string() +
                           ", row 2, column 1: expected kept flags, 1 or 0, got -1");
   write_bytes(path, "PK no archive");
-  CHECK(contains(message_of([&] { read_kept_flags(path, animals()); }), "flags.pt: "));
+  CHECK(contains(error_of([&] { read_kept_flags(path, animals()); }), "flags.pt: "));
 }
 
 TEST_CASE("rows of states: by name, in any order") {
@@ -186,7 +186,7 @@ TEST_CASE("rows of states: by name, in any order") {
       "a 1 0\n");      // twice, and too few
   const std::string where = "\n  " + path.string() + ", ";
   CHECK(
-      message_of([&] { read_state_rows(path, animals()); }) ==
+      error_of([&] { read_state_rows(path, animals()); }) ==
       "labels of train_proportion_0.5.txt: 7 faults" + where +
           "line 2, column 2: expected -1 absent, 0 unknown or 1 present, got \"2\"" +
           where + "line 3: the picture \"b\" stands there twice" + where +
@@ -207,7 +207,7 @@ TEST_CASE("names of pictures: folders and endings") {
   table.images = {"one/a.jpg", "two/a.jpg", "a.b"};
   const auto error = [&](const std::string& text) {
     write_bytes(path, text);
-    return message_of([&] { read_state_rows(path, table); });
+    return error_of([&] { read_state_rows(path, table); });
   };
   CHECK(error("one/a 0 0 0\ntwo/a.JPG 0 0 0\na.b 0 0 0\n").empty());
   CHECK(error("x/one/a 0 0 0\ntwo/a.png 0 0 0\na.b 0 0 0\n").empty());
@@ -229,7 +229,7 @@ TEST_CASE("lists of positives") {
   write_bytes(path, "c.jpg,2\na.jpg,1\nb.jpg\n\nx.jpg,0\nc.jpg,3\n");
   const std::string where = "\n  " + path.string() + ", ";
   CHECK(
-      message_of([&] { read_positive_list(path, animals()); }) ==
+      error_of([&] { read_positive_list(path, animals()); }) ==
       "labels of list.txt: 4 faults" + where +
           "line 3: expected a picture, a comma and indices of categories, got "
           "\"b.jpg\"" +
@@ -239,12 +239,12 @@ TEST_CASE("lists of positives") {
   // A picture without a positive may be left out, no other.
   write_bytes(path, "a.jpg,1\n");
   CHECK(
-      message_of([&] { read_positive_list(path, animals()); }) ==
+      error_of([&] { read_positive_list(path, animals()); }) ==
       "labels of list.txt: " + path.string() +
           ": expected the picture \"train/c.jpg\" of the data set, found none");
   write_bytes(path, "a.jpg,2\nc.jpg,0\n");
   CHECK(contains(
-      message_of([&] { read_positive_list(path, animals()); }),
+      error_of([&] { read_positive_list(path, animals()); }),
       "row 0, column 2: calls \"bird\" present in \"train/a.jpg\", where the complete "
       "labels say unknown"));
 }
@@ -286,22 +286,22 @@ TEST_CASE("arrays: every code, with and without names of their rows") {
       read_mask_array(path, LabelCode::kCole, animals(), {"c.jpg", "train/a.jpg", "b"}),
       observed));
   CHECK(contains(
-      message_of([&] { read_mask_array(path, LabelCode::kCole, animals()); }),
+      error_of([&] { read_mask_array(path, LabelCode::kCole, animals()); }),
       "row 0, column 1: calls \"dog\" absent in \"train/a.jpg\", where the complete "
       "labels say present"));
   CHECK(contains(
-      message_of([&] {
+      error_of([&] {
         read_mask_array(path, LabelCode::kCole, animals(), {"c", "a", "c"});
       }),
       "row 2: the picture \"c\" stands there twice"));
   CHECK(contains(
-      message_of([&] { read_mask_array(path, LabelCode::kCole, animals(), {"c"}); }),
+      error_of([&] { read_mask_array(path, LabelCode::kCole, animals(), {"c"}); }),
       "expected labels of shape [1, 3], got [3, 3]"));
   // The wrong family shows.
   trmml::io::write_npy(path, at::tensor({1, -1, -1, -1, 0, -1, -1, 0, 1}).view({3, 3}));
   CHECK(at::equal(read_mask_array(path, LabelCode::kDualCoOp, animals()), observed));
   CHECK(contains(
-      message_of([&] { read_mask_array(path, LabelCode::kHcp, animals()); }),
+      error_of([&] { read_mask_array(path, LabelCode::kHcp, animals()); }),
       "row 0, column 1: calls \"dog\" absent"));
 
   const std::filesystem::path tensors = folder / "labels.safetensors";
@@ -311,7 +311,7 @@ TEST_CASE("arrays: every code, with and without names of their rows") {
   CHECK(at::equal(read_mask_array(tensors, LabelCode::kHcp, animals()), observed));
   trmml::io::write_safetensors(tensors, {{"a", observed}, {"b", observed}});
   CHECK(contains(
-      message_of([&] { read_mask_array(tensors, LabelCode::kHcp, animals()); }),
+      error_of([&] { read_mask_array(tensors, LabelCode::kHcp, animals()); }),
       "expected one tensor, or one called \"labels\", got 2"));
 }
 
@@ -327,11 +327,11 @@ TEST_CASE("complete labels from an array") {
       read_label_array(path, LabelCode::kColeComplete, {"a", "b"}).images ==
       std::vector<std::string>{"a", "b"});
   CHECK(contains(
-      message_of([&] { read_label_array(path, LabelCode::kColeComplete, {"a"}); }),
+      error_of([&] { read_label_array(path, LabelCode::kColeComplete, {"a"}); }),
       "expected labels of the 1 pictures and 3 categories named, got [2, 3]"));
   trmml::io::write_npy(path, at::zeros({6}));
   CHECK(contains(
-      message_of([&] { read_label_array(path, LabelCode::kColeComplete); }),
+      error_of([&] { read_label_array(path, LabelCode::kColeComplete); }),
       "expected labels of two dimensions, got [6]"));
 }
 
@@ -360,10 +360,10 @@ TEST_CASE("CSV: both forms, there and back") {
       "train/c.jpg,bird,present\n");
   CHECK(at::equal(read_mask_csv(path, table), mask.labels));
   CHECK(contains(
-      message_of([&] { read_label_csv(path); }),
+      error_of([&] { read_label_csv(path); }),
       "expected a column for each category, got a list of known labels"));
   write_bytes(path, "image,cat,dog,cat\na,1,0,0\n");
-  CHECK(message_of([&] {
+  CHECK(error_of([&] {
           read_label_csv(path);
         }) == path.string() + ": expected unique category names, got \"cat\" twice");
   // Blanks around a name are part of it.
@@ -380,7 +380,7 @@ TEST_CASE("CSV: faults with their lines") {
   const std::filesystem::path path = folder / "mask.csv";
   const auto error = [&](const std::string& text) {
     write_bytes(path, text);
-    return message_of([&] { read_mask_csv(path, animals()); });
+    return error_of([&] { read_mask_csv(path, animals()); });
   };
   CHECK(contains(error(""), "line 1: expected a header \"image,\" and the names of"));
   CHECK(contains(error("picture,cat\n"), "line 1: expected a header"));
@@ -442,7 +442,7 @@ TEST_CASE("a mask is read by family and ending, and nothing is guessed") {
            {"m.csv", LabelCode::kSplc},
            {"m", LabelCode::kHcp}}) {
     CHECK(contains(
-        message_of([&, &file = name, family = code] { read(file, family); }),
+        error_of([&, &file = name, family = code] { read(file, family); }),
         "there is no reader for"));
   }
 }

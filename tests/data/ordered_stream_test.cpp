@@ -101,10 +101,10 @@ TEST_CASE("OrderedStream: messages") {
   const auto stream = [](int threads, int64_t ahead) {
     OrderedStream<int64_t>(0, 1, threads, ahead, [](int64_t i) { return i; });
   };
-  CHECK(support::message_of([&] {
+  CHECK(support::error_of([&] {
           stream(0, 1);
         }) == "OrderedStream: expected threads >= 1 and ahead >= 1, got 0 and 1");
-  CHECK(support::message_of([&] {
+  CHECK(support::error_of([&] {
           stream(2, 0);
         }) == "OrderedStream: expected threads >= 1 and ahead >= 1, got 2 and 0");
 }

@@ -15,7 +15,7 @@
 
 using namespace trmml::data;
 using support::contains;
-using support::message_of;
+using support::error_of;
 
 namespace {
 
@@ -41,7 +41,7 @@ struct CsvFile {
     return read_csv(file, options);
   }
   std::string error(const std::string& text, const CsvOptions& options = {}) const {
-    return message_of([&] { read(text, options); });
+    return error_of([&] { read(text, options); });
   }
   fs::path write(const char* name, const std::string& text) const {
     support::write_bytes(folder / name, text);
@@ -192,7 +192,7 @@ TEST_CASE("CSV: encodings, options and pictures") {
       csv.error("image,labels\na.jpg,cat\n", {.separator = ','}) ==
       "read_csv: expected ';' or '|' between labels, got ','");
   CHECK(contains(
-      message_of([&] { read_csv(csv.folder / "none.csv"); }),
+      error_of([&] { read_csv(csv.folder / "none.csv"); }),
       "none.csv: cannot be read"));
   const std::string text = "image,labels\na.jpg,cat\n";
   CHECK(contains(
@@ -237,7 +237,7 @@ TEST_CASE("folder: all faults in one message") {
   const auto write = [&](const char* name, const std::string& text) {
     support::write_bytes(folder / name, text);
   };
-  const auto error = [&] { return message_of([&] { read_folder(folder.path()); }); };
+  const auto error = [&] { return error_of([&] { read_folder(folder.path()); }); };
   CHECK(contains(error(), "expected pictures, got none"));
   write("a.jpg", "");
   write("a.txt", "");
@@ -267,6 +267,6 @@ TEST_CASE("folder: all faults in one message") {
     CHECK(contains(message, part));
   }
   CHECK(contains(
-      message_of([&] { read_folder(folder / "none"); }),
+      error_of([&] { read_folder(folder / "none"); }),
       "expected a folder of pictures"));
 }

@@ -12,7 +12,7 @@
 #include "support/errors.hpp"
 
 using namespace trmml::data;
-using support::message_of;
+using support::error_of;
 
 namespace {
 
@@ -64,18 +64,18 @@ TEST_CASE("split: what it does not have, its rows do not have either") {
 TEST_CASE("split: messages") {
   const Split split = three_pictures();
   for (const int64_t row : {-1, 3}) {
-    CHECK(message_of([&] {
+    CHECK(error_of([&] {
             select_rows(split, {0, row});
           }) == "select_rows: expected rows from 0 to 2, got " + std::to_string(row));
   }
   Split wrong = split;
   wrong.salient.pop_back();
-  CHECK(message_of([&] {
+  CHECK(error_of([&] {
           validate(wrong);
         }) == "three pictures: expected 3 salient categories, got 2");
   wrong = split;
   wrong.ignore = wrong.ignore.to(at::kChar);
   CHECK(
-      message_of([&] { validate(wrong); }) ==
+      error_of([&] { validate(wrong); }) ==
       "three pictures: expected a bool mask of shape [3, 2], got [3, 2] of type Char");
 }

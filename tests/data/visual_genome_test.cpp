@@ -328,9 +328,9 @@ TEST_CASE("Visual Genome: what cannot be built") {
   // Cut anywhere, the text is refused.
   for (std::size_t length = 0; length < two.size(); ++length) {
     INFO(length);
-    CHECK_FALSE(complaint_of(two.substr(0, length), 1, 1).empty());
+    CHECK(complaint_of(two.substr(0, length), 1, 1) != "no error");
   }
-  CHECK(complaint_of(two, 1, 1).empty());
+  CHECK(complaint_of(two, 1, 1) == "no error");
 }
 
 TEST_CASE("Visual Genome: aliases that nobody can stand for") {
@@ -385,7 +385,7 @@ TEST_CASE("VG-256: what cannot be read") {
       folder / "objects.json",
       R"([{"image_id": 1, "objects": [{"names": ["Red Bus"]}]},
           {"image_id": 2, "objects": [{"names": ["bus."]}]}])");
-  CHECK(complaint_of(R"({"bus": ["bus"]})").empty());
+  CHECK(complaint_of(R"({"bus": ["bus"]})") == "no error");
   CHECK_THROWS_AS(read_visual_genome_256(folder.path(), Part::kVal), c10::ValueError);
   CHECK(
       complaint_of(R"({"bus": ["tram"]})") ==

@@ -17,7 +17,7 @@
 
 using namespace trmml::data;
 using support::contains;
-using support::message_of;
+using support::error_of;
 
 namespace {
 
@@ -196,16 +196,15 @@ TEST_CASE("VOC: the folder is found, or what was looked for is said") {
     CHECK(fs::equivalent(split.root, devkit.voc));
     CHECK(split.name == "VOC2012 val, difficult objects skipped");
   }
-  const std::string missing = message_of([&] { devkit.read(); });
+  const std::string missing = error_of([&] { devkit.read(); });
   CHECK(contains(missing, "expected the folder of VOC2007"));
   CHECK(contains(missing, (devkit.folder / "VOCdevkit/VOC2007").string()));
   CHECK(contains(
-      message_of([&] { read_voc(devkit.voc, Part::kTrainVal); }),
-      "(which is VOC2012)"));
+      error_of([&] { read_voc(devkit.voc, Part::kTrainVal); }), "(which is VOC2012)"));
   CHECK(contains(
-      message_of([&] { devkit.read(VocOptions().year(2012)); }),
+      error_of([&] { devkit.read(VocOptions().year(2012)); }),
       "trainval.txt: cannot be read"));
-  CHECK(message_of([&] {
+  CHECK(error_of([&] {
           devkit.read(VocOptions().year(2010));
         }) == "read_voc: expected the year 2007 or 2012, got 2010");
 }
@@ -232,7 +231,7 @@ TEST_CASE("VOC: all faults of all files in one message") {
       annotation(
           object("cart", 3) + no_box + no_name + overflow + upside_down +
           "<object><name>dog</name><difficult>2</difficult></object>"));
-  const std::string message = message_of([&] { devkit.read(); });
+  const std::string message = error_of([&] { devkit.read(); });
   for (const std::string& part : {
            std::string("16 faults"),
            std::string("broken.xml, byte 22: expected XML"),
@@ -261,23 +260,21 @@ TEST_CASE("VOC: all faults of all files in one message") {
 TEST_CASE("VOC: empty lists, other XML, missing folders and pictures") {
   const Devkit devkit;
   devkit.list("\n");
-  CHECK(
-      contains(message_of([&] { devkit.read(); }), "expected an id a line, got none"));
+  CHECK(contains(error_of([&] { devkit.read(); }), "expected an id a line, got none"));
   devkit.list("a\n");
   devkit.annotate("a", "<html/>");
   CHECK(contains(
-      message_of([&] { devkit.read(); }), "expected <annotation>, got \"html\""));
+      error_of([&] { devkit.read(); }), "expected <annotation>, got \"html\""));
   devkit.annotate("a", annotation(object("caf\xe9", 3)));
-  CHECK(contains(message_of([&] { devkit.read(); }), "line 1: expected UTF-8"));
+  CHECK(contains(error_of([&] { devkit.read(); }), "line 1: expected UTF-8"));
   devkit.annotate("a", "");
-  CHECK(contains(message_of([&] { devkit.read(); }), "byte 0: expected XML"));
+  CHECK(contains(error_of([&] { devkit.read(); }), "byte 0: expected XML"));
   devkit.annotate("a", annotation(object("cat", 3)));
   CHECK(contains(
-      message_of([&] { devkit.read(VocOptions().check_pictures(true)); }),
+      error_of([&] { devkit.read(VocOptions().check_pictures(true)); }),
       "there is no picture"));
   support::write_bytes(devkit.voc / "JPEGImages/a.jpg", "not opened");
   CHECK(devkit.read(VocOptions().check_pictures(true)).table.images.size() == 1);
   fs::remove_all(devkit.voc / "Annotations");
-  CHECK(
-      contains(message_of([&] { devkit.read(); }), "expected a folder of annotations"));
+  CHECK(contains(error_of([&] { devkit.read(); }), "expected a folder of annotations"));
 }

@@ -50,7 +50,7 @@ std::string difference(const Comparison& comparison) {
     return fmt::format(
         "expected the names {}, got {}", names(expected).dump(), names(got).dump());
   }
-  const double largest = test::row_difference(a, b);
+  const double largest = support::row_difference(a, b);
   const bool fits =
       comparison.tolerance > 0 ? largest <= comparison.tolerance : a.equal(b);
   return fits ? "" : fmt::format("largest difference {}", largest);

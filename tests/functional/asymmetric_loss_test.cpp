@@ -7,18 +7,19 @@
 
 #include "reference/functional.hpp"
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/gradcheck.hpp"
 #include "support/tensors.hpp"
 
 namespace f = trmml::functional;
 namespace ref = reference::functional;
-using test::error_of;
-using test::fill;
-using test::fill_labels;
-using test::is_close;
-using test::is_equal;
-using test::numbers;
-using test::states;
+using support::error_of;
+using support::fill;
+using support::fill_labels;
+using support::is_close;
+using support::is_equal;
+using support::numbers;
+using support::states;
 using trmml::AsymmetricLossOptions;
 using trmml::LossNormalisation;
 
@@ -97,7 +98,7 @@ TEST_CASE("partial_asymmetric_loss: against the reference, with gradients") {
   const auto loss = [&](const std::vector<at::Tensor>& in) {
     return f::partial_asymmetric_loss(in[0], y, {}, bce);
   };
-  CHECK(test::gradient_error(loss, {z}) < 1e-6);
+  CHECK(support::gradient_error(loss, {z}) < 1e-6);
 }
 
 TEST_CASE("partial_asymmetric_loss: invariants") {
@@ -278,7 +279,7 @@ TEST_CASE("distillation_kl: by hand, reference, gradient, invariants") {
   const auto loss = [&](const std::vector<at::Tensor>& in) {
     return f::distillation_kl(in[0], t);
   };
-  CHECK(test::gradient_error(loss, {s}) < 1e-6);
+  CHECK(support::gradient_error(loss, {s}) < 1e-6);
 
   CHECK(std::abs(f::distillation_kl(t, t).item<double>()) < 1e-12);
   CHECK(f::distillation_kl(fill({3, 1}, 1), fill({3, 1}, 2)).item<double>() == 0);
@@ -304,7 +305,7 @@ TEST_CASE("distillation_cosine: by hand, reference, gradient") {
   const auto loss = [&](const std::vector<at::Tensor>& in) {
     return f::distillation_cosine(in[0], t);
   };
-  CHECK(test::gradient_error(loss, {s}) < 1e-6);
+  CHECK(support::gradient_error(loss, {s}) < 1e-6);
   CHECK_FALSE(f::distillation_cosine(s, t.clone().requires_grad_()).requires_grad());
 }
 

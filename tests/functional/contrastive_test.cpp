@@ -8,18 +8,19 @@
 
 #include "reference/functional.hpp"
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/gradcheck.hpp"
 #include "support/tensors.hpp"
 
 namespace f = trmml::functional;
 namespace ref = reference::functional;
-using test::error_of;
-using test::fill;
-using test::fill_labels;
-using test::is_close;
-using test::is_equal;
-using test::numbers;
-using test::states;
+using support::error_of;
+using support::fill;
+using support::fill_labels;
+using support::is_close;
+using support::is_equal;
+using support::numbers;
+using support::states;
 
 TEST_CASE("select_anchors: row-major, positives only") {
   const at::Tensor x = fill({2, 3, 4}, 1);
@@ -73,7 +74,7 @@ TEST_CASE("prototype_contrast: against the reference, gradients") {
     const f::Anchors anchors = f::select_anchors(in[0], y);
     return f::prototype_contrast(anchors.features, anchors.categories, in[1]);
   };
-  CHECK(test::gradient_error(loss, {x, prototypes}) < 1e-6);
+  CHECK(support::gradient_error(loss, {x, prototypes}) < 1e-6);
 }
 
 TEST_CASE(
@@ -113,7 +114,7 @@ TEST_CASE("feature_contrast: reference, pairs by hand, lonely anchors, gradient"
   const auto loss = [&](const std::vector<at::Tensor>& in) {
     return f::feature_contrast(in[0], anchors.categories);
   };
-  CHECK(test::gradient_error(loss, {anchors.features}) < 1e-6);
+  CHECK(support::gradient_error(loss, {anchors.features}) < 1e-6);
 
   const at::Tensor lonely = fill({3, 2}, 1).requires_grad_();
   const at::Tensor none = f::feature_contrast(lonely, at::tensor({0, 1, 2}));

@@ -4,17 +4,18 @@
 
 #include "reference/functional.hpp"
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/tensors.hpp"
 
 namespace f = trmml::functional;
 namespace ref = reference::functional;
-using test::error_of;
-using test::fill;
-using test::fill_labels;
-using test::is_close;
-using test::is_equal;
-using test::numbers;
-using test::states;
+using support::error_of;
+using support::fill;
+using support::fill_labels;
+using support::is_close;
+using support::is_equal;
+using support::numbers;
+using support::states;
 
 TEST_CASE("prototype_evidence: by hand") {
   // q = (0.6, 0.8); P = (1, 0), N = (0, 1): 0.6 - 0.8.

@@ -7,16 +7,17 @@
 
 #include "reference/functional.hpp"
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/gradcheck.hpp"
 #include "support/tensors.hpp"
 
 namespace f = trmml::functional;
 namespace ref = reference::functional;
-using test::error_of;
-using test::fill;
-using test::is_close;
-using test::is_equal;
-using test::numbers;
+using support::error_of;
+using support::fill;
+using support::is_close;
+using support::is_equal;
+using support::numbers;
 
 TEST_CASE("l2_normalise: unit length, zero stays zero, gradient") {
   const at::Tensor x = numbers({3, 4, 0, 0}, {2, 2});
@@ -27,7 +28,7 @@ TEST_CASE("l2_normalise: unit length, zero stays zero, gradient") {
   CHECK(zero.grad().isfinite().all().item<bool>());
 
   const auto unit = [](const auto& in) { return f::l2_normalise(in[0]); };
-  CHECK(test::gradient_error(unit, {fill({2, 3, 4}, 1)}) < 1e-7);
+  CHECK(support::gradient_error(unit, {fill({2, 3, 4}, 1)}) < 1e-7);
 }
 
 TEST_CASE("l2_normalise: a zero vector has no gradient, in float16 no NaN") {
@@ -174,13 +175,13 @@ TEST_CASE("region matching: gradients") {
       fill({2, 3, 5}, 3),
       fill({2, 3, 5}, 4),
       numbers({0.7}, {})};
-  CHECK(test::gradient_error(chain(1), inputs) < 1e-6);
-  CHECK(test::gradient_error(chain(2), inputs) < 1e-6);
+  CHECK(support::gradient_error(chain(1), inputs) < 1e-6);
+  CHECK(support::gradient_error(chain(2), inputs) < 1e-6);
   const auto single = [](const std::vector<at::Tensor>& in) {
     return f::matching_logits(in[0], in[1], in[2], in[3]);
   };
   CHECK(
-      test::gradient_error(
+      support::gradient_error(
           single,
           {fill({2, 3, 5}, 1), fill({3, 5}, 2), numbers({1.5}, {}), fill({3}, 3)}) <
       1e-6);
@@ -245,9 +246,10 @@ TEST_CASE("Prompts: written out with padding, end positions and gradients") {
     return trmml::Prompts{in[0], in[1], {0, 1, 4}}.dense().embeddings;
   };
   CHECK(
-      test::gradient_error(written_out, {fill({2, 2, 3}, 1), fill({4, 3}, 2)}) < 1e-7);
+      support::gradient_error(written_out, {fill({2, 2, 3}, 1), fill({4, 3}, 2)}) <
+      1e-7);
   CHECK(
-      test::gradient_error(written_out, {fill({2, 0, 3}, 1), fill({2, 4, 3}, 2)}) <
+      support::gradient_error(written_out, {fill({2, 0, 3}, 1), fill({2, 4, 3}, 2)}) <
       1e-7);
 }
 

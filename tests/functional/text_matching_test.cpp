@@ -7,14 +7,15 @@
 
 #include "reference/method.hpp"
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/gradcheck.hpp"
 #include "support/tensors.hpp"
 
 namespace ref = reference::method;
-using test::error_of;
-using test::fill;
-using test::is_close;
-using test::numbers;
+using support::error_of;
+using support::fill;
+using support::is_close;
+using support::numbers;
 using trmml::functional::text_image_logits;
 using trmml::functional::text_pixel_logits;
 
@@ -66,13 +67,13 @@ TEST_CASE("text matching: worked by hand") {
 
 TEST_CASE("text matching: gradients in double") {
   CHECK(
-      test::gradient_error(
+      support::gradient_error(
           [](const std::vector<at::Tensor>& in) {
             return text_image_logits(in[0], in[1], in[2]);
           },
           {fill({kB, kD}, 1), text(), scale()}) < 1e-6);
   CHECK(
-      test::gradient_error(
+      support::gradient_error(
           [](const std::vector<at::Tensor>& in) {
             return text_pixel_logits(in[0], in[1], in[2], 0.8);
           },

@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-using support::message_of;
+using support::error_of;
 using support::read_bytes;
 using support::TemporaryFolder;
 using support::write_bytes;
@@ -139,18 +139,18 @@ TEST_CASE("an error names path, operation and reason") {
   const TemporaryFolder folder;
   const std::string missing = (folder / "missing/file").string();
   CHECK(
-      message_of([&] { write_file_atomically(missing, "x"); }) ==
+      error_of([&] { write_file_atomically(missing, "x"); }) ==
       "cannot write '" + missing +
           "': open a temporary file in its folder: No such file or directory (what was "
           "there before is unchanged)");
   CHECK(
-      message_of([&] { write_file_atomically(folder.path().string() + "/", "x"); }) ==
+      error_of([&] { write_file_atomically(folder.path().string() + "/", "x"); }) ==
       "cannot write '" + folder.path().string() +
           "/': expected the name of a file, got a folder");
   std::filesystem::create_directory(folder / "taken");
   write_bytes(folder / "taken/inside", "x");
   CHECK(
-      message_of([&] { const AtomicFile file(folder / "taken"); }) ==
+      error_of([&] { const AtomicFile file(folder / "taken"); }) ==
       "cannot write '" + (folder / "taken").string() +
           "': expected the name of a file, got a folder");
   CHECK(folder.names() == std::vector<std::string>{"taken"});
@@ -174,7 +174,7 @@ TEST_CASE("a link gives way to the file, a FIFO and a stream do not") {
   std::filesystem::create_symlink("/proc/self/fd/1", folder / "to_stdout");
   const auto refusal = [&](const char* name) {
     const std::string message =
-        message_of([&] { write_file_atomically(folder / name, "x"); });
+        error_of([&] { write_file_atomically(folder / name, "x"); });
     return message.substr(message.find("': ") + 3);
   };
   const std::string expected =
@@ -196,7 +196,7 @@ TEST_CASE("a folder that may not be written is an error") {
   std::filesystem::permissions(
       folder.path(),
       std::filesystem::perms::owner_read | std::filesystem::perms::owner_exec);
-  CHECK(message_of([&] {
+  CHECK(error_of([&] {
           write_file_atomically(folder / "file", "x");
         }).find("Permission denied") != std::string::npos);
   std::filesystem::permissions(folder.path(), std::filesystem::perms::owner_all);
@@ -214,15 +214,15 @@ TEST_CASE("a disk that fills up leaves the old file and no temporary") {
   {
     const FileSizeLimit limit(4096);
     // One byte more than fits: the first write is short, the second fails.
-    whole = message_of(
+    whole = error_of(
         [&] { write_file_atomically(folder / "file", std::string(1 << 20, 'x')); });
-    streamed = message_of([&] {
+    streamed = error_of([&] {
       AtomicFile file(folder / "file");
       file.stream() << std::string(1 << 20, 'x');
     });
     AtomicFile file(folder / "file");
     file.write(std::string(4097, 'x'));
-    in_commit = message_of([&] { file.commit(); });
+    in_commit = error_of([&] { file.commit(); });
     try {
       file.commit();
     } catch (const std::logic_error&) {

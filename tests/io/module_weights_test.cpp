@@ -8,10 +8,11 @@
 #include <string>
 
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/tensors.hpp"
 
-using test::error_of;
+using support::error_of;
 using trmml::io::load_module;
 using trmml::io::module_tensors;
 using trmml::io::TensorMap;

@@ -15,12 +15,11 @@
 #include "support/tensors.hpp"
 
 using reference::kNpy;
-using support::message_of;
+using support::error_of;
 using support::read_bytes;
+using support::same;
 using support::TemporaryFolder;
 using support::write_bytes;
-using test::error_of;
-using test::same;
 using trmml::io::read_npy;
 using trmml::io::read_npy_names;
 using trmml::io::write_npy;
@@ -341,16 +340,16 @@ TEST_CASE("npy: what is written is a copy, complete, of plain values") {
   const std::string before = read_bytes(path);
   read.add_(1);
   CHECK(read_bytes(path) == before);
-  CHECK(message_of([&] {
+  CHECK(error_of([&] {
           write_npy(path, at::Tensor());
         }).substr(0, 60) == "write_npy: expected a dense tensor, got an undefined one");
   CHECK(
-      message_of([&] { write_npy(path, at::zeros({1}, at::kBFloat16)); }) ==
+      error_of([&] { write_npy(path, at::zeros({1}, at::kBFloat16)); }) ==
       "write_npy: expected a dtype among int8 .. int64, uint8, bool, float16, float32, "
       "float64, got BFloat16");
   CHECK(folder.names() == std::vector<std::string>{"file.npy"});
   CHECK_THROWS_AS(write_npy(folder / "none" / "x.npy", at::ones({1})), trmml::Error);
-  CHECK(message_of([&] {
+  CHECK(error_of([&] {
           read_npy(folder / "missing");
         }).find("cannot open the file") != std::string::npos);
 }

@@ -16,12 +16,11 @@
 #include "support/temporary_folder.hpp"
 #include "support/tensors.hpp"
 
-using support::message_of;
+using support::error_of;
 using support::read_bytes;
+using support::same;
 using support::TemporaryFolder;
 using support::write_bytes;
-using test::error_of;
-using test::same;
 using trmml::io::read_safetensors;
 using trmml::io::SafetensorsFile;
 using trmml::io::TensorMap;
@@ -311,10 +310,10 @@ TEST_CASE("nesting and lists of any length cost nothing") {
 TEST_CASE("what is no file is refused") {
   const TemporaryFolder folder;
   const std::string missing = (folder / "missing").string();
-  CHECK(message_of([&] {
+  CHECK(error_of([&] {
           read_safetensors(missing);
         }) == missing + ": cannot open the file: No such file or directory");
-  CHECK(message_of([&] {
+  CHECK(error_of([&] {
           read_safetensors(folder.path());
         }) == folder.path().string() + ": expected a regular file, got something else");
 }
@@ -465,7 +464,7 @@ TEST_CASE("what the format does not have is refused before a file appears") {
   const TemporaryFolder folder;
   const auto error = [&](const TensorMap& tensors,
                          const trmml::io::Metadata& metadata) {
-    return message_of([&] { write_safetensors(folder / "file", tensors, metadata); });
+    return error_of([&] { write_safetensors(folder / "file", tensors, metadata); });
   };
   CHECK(
       error({{"a", at::Tensor()}}, {}) ==
@@ -491,7 +490,7 @@ TEST_CASE("what the format does not have is refused before a file appears") {
   CHECK(folder.names().empty());
   const std::string missing = (folder / "missing/file").string();
   CHECK(
-      message_of([&] { write_safetensors(missing, {}); }) ==
+      error_of([&] { write_safetensors(missing, {}); }) ==
       "cannot write '" + missing +
           "': open a temporary file in its folder: No such file or directory (what was "
           "there before is unchanged)");

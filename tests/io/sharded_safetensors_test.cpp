@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/tensors.hpp"
 
@@ -33,7 +34,7 @@ std::string error_of_index(const std::string& index) {
   const TemporaryFolder folder;
   write_shards(folder);
   write_bytes(folder / "index.json", index);
-  const std::string message = test::error_of<trmml::CheckpointError>(
+  const std::string message = support::error_of<trmml::CheckpointError>(
       [&] { read_sharded_safetensors(folder / "index.json"); });
   const std::string prefix = folder.path().string() + "/";
   return message.substr(0, prefix.size()) == prefix ? message.substr(prefix.size())
@@ -141,7 +142,7 @@ TEST_CASE("more bad indices, and shards that are no safetensors") {
   write_shards(folder);
   write_bytes(folder / "3.safetensors", "not at all");
   write_bytes(folder / "index.json", map_of(R"("a":"3.safetensors")"));
-  const std::string message = test::error_of<trmml::CheckpointError>(
+  const std::string message = support::error_of<trmml::CheckpointError>(
       [&] { read_sharded_safetensors(folder / "index.json"); });
   CHECK(
       message.find("3.safetensors: expected a header of at most") != std::string::npos);

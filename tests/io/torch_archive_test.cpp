@@ -13,19 +13,20 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/tensors.hpp"
 #include "support/torch_archives.hpp"
 
 using support::archive_of;
+using support::error_of;
 using support::little;
+using support::same;
 using support::TemporaryFolder;
 using support::write_bytes;
 using support::zip_of;
 using support::ZipEnd;
 using support::ZipItem;
-using test::error_of;
-using test::same;
 using trmml::io::read_torch_archive;
 using trmml::io::TensorMap;
 using trmml::io::TorchArchive;

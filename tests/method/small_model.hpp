@@ -34,27 +34,29 @@ inline trmml::ClassnameEmbeddings embeddings(
   std::vector<at::Tensor> names;
   for (const int64_t c : order) {
     names.push_back(
-        test::fill({lengths[static_cast<size_t>(c)], kWidth}, 20 + c).to(type));
+        support::fill({lengths[static_cast<size_t>(c)], kWidth}, 20 + c).to(type));
   }
   return trmml::pack_classnames(
-      test::fill({1, kWidth}, 30).to(type),
+      support::fill({1, kWidth}, 30).to(type),
       names,
-      test::fill({2, kWidth}, 31).to(type));
+      support::fill({2, kWidth}, 31).to(type));
 }
 
 inline trmml::TextEncoder text_encoder() {
   return [](const trmml::Prompts& p) {
-    const at::Tensor projection = test::fill({kWidth, kD}, 40).to(p.own.scalar_type());
+    const at::Tensor projection =
+        support::fill({kWidth, kD}, 40).to(p.own.scalar_type());
     return p.dense().embeddings.sum(2).matmul(projection);  // [P, C, D]
   };
 }
 
 inline at::Tensor frozen_text(int64_t n_cls = kC) {
-  return test::fill({n_cls, kD}, 41).to(at::kFloat);
+  return support::fill({n_cls, kD}, 41).to(at::kFloat);
 }
 
 inline trmml::clip::ImageFeatures images(at::ScalarType type = at::kFloat) {
-  return {test::fill({kB, kD}, 50).to(type), test::fill({kB, kR, kD}, 51).to(type)};
+  return {
+      support::fill({kB, kD}, 50).to(type), support::fill({kB, kR, kD}, 51).to(type)};
 }
 
 }  // namespace small

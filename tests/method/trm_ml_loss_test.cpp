@@ -13,15 +13,16 @@
 #include "method/small_model.hpp"
 #include "reference/method.hpp"
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/modules.hpp"
 #include "support/tensors.hpp"
 
 namespace ref = reference::method;
-using test::error_of;
-using test::fill;
-using test::fill_labels;
-using test::is_close;
-using test::numbers;
+using support::error_of;
+using support::fill;
+using support::fill_labels;
+using support::is_close;
+using support::numbers;
 using trmml::CategoryPrototypeBank;
 using trmml::Distillation;
 using trmml::LinearProbe;
@@ -317,10 +318,10 @@ TEST_CASE("TrmMlLoss: one category") {
   bank->to(at::kDouble);
   bank->update(
       output.query_features.detach(),
-      test::states({1, 1, -1, 0, 1}, {kB, 1}),
+      support::states({1, 1, -1, 0, 1}, {kB, 1}),
       output.text_features.detach());
   const TrmMlLossTerms terms = TrmMlLoss()->forward(
-      output, {test::states({1, 1, -1, 0, 1}, {kB, 1}), {}, {}, 0}, bank.get());
+      output, {support::states({1, 1, -1, 0, 1}, {kB, 1}), {}, {}, 0}, bank.get());
   CHECK(terms.distillation.item<double>() == 0);  // nothing to distribute
   CHECK(terms.contrastive_visual.item<double>() == Catch::Approx(0).margin(1e-12));
   CHECK(terms.contrastive_text.item<double>() == Catch::Approx(0).margin(1e-12));
@@ -374,7 +375,7 @@ TEST_CASE("TrmMlLoss: clone and printing") {
   const at::Tensor expected = loss->forward(leaves(), targets, bank.get()).total;
   CHECK(copy->forward(leaves(), targets, bank.get()).total.equal(expected));
   CHECK(
-      test::printed(*loss) ==
+      support::printed(*loss) ==
       "trmml::TrmMlLoss(distillation_weight=0.25, contrastive_weight=0.1, "
       "pseudo_weight=1)");
 }
@@ -490,8 +491,8 @@ TEST_CASE("TextMatchingBaseline: clone, save and load") {
   const at::Tensor z = baseline->forward(images).region_logits.detach().clone();
   const auto copy =
       std::dynamic_pointer_cast<trmml::TextMatchingBaselineImpl>(baseline->clone());
-  CHECK(test::have_equal_state(*copy, *baseline));
-  CHECK(test::share_nothing(*copy, *baseline));
+  CHECK(support::have_equal_state(*copy, *baseline));
+  CHECK(support::share_nothing(*copy, *baseline));
   CHECK(copy->forward(images).region_logits.equal(z));
   TextMatchingBaseline other = make_baseline(TextMatching::kPixel);
   {
@@ -500,11 +501,11 @@ TEST_CASE("TextMatchingBaseline: clone, save and load") {
     other->logit_scale.add_(1);
   }
   CHECK_FALSE(other->forward(images).region_logits.equal(z));
-  test::save_and_load(baseline, other);
+  support::save_and_load(baseline, other);
   CHECK(other->forward(images).region_logits.equal(z));
-  CHECK(test::printed(*baseline) == "trmml::TextMatchingBaseline(pixel)");
+  CHECK(support::printed(*baseline) == "trmml::TextMatchingBaseline(pixel)");
   CHECK(
-      test::printed(*make_baseline(TextMatching::kImage)) ==
+      support::printed(*make_baseline(TextMatching::kImage)) ==
       "trmml::TextMatchingBaseline(image)");
 }
 

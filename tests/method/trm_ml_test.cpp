@@ -21,6 +21,7 @@
 
 #include "method/small_model.hpp"
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/modules.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/tensors.hpp"
@@ -28,9 +29,9 @@
 using small::kB;
 using small::kC;
 using small::kD;
-using test::error_of;
-using test::fill;
-using test::is_close;
+using support::error_of;
+using support::fill;
+using support::is_close;
 using trmml::ClassPosition;
 using trmml::MethodSwitches;
 using trmml::QueryInit;
@@ -125,7 +126,7 @@ TEST_CASE("TrmMl: forward changes no state and draws no random numbers") {
   const at::Tensor before = global_generator();
   model->forward(small::images());
   CHECK(global_generator().equal(before));
-  CHECK(test::have_equal_state(*model, *copy));
+  CHECK(support::have_equal_state(*model, *copy));
 }
 
 TEST_CASE("score_of: the mean of the logits, or one of them") {
@@ -249,7 +250,7 @@ TEST_CASE("TrmMl: the loss reaches prompts and queries, never the bank") {
   TrmMl model = make_model();
   const TrmMlOutput output = model->forward(small::images());
   const at::Tensor labels =
-      test::states({1, 0, -1, 0, 1, 1, -1, -1, 0, 1, 0, -1}, {kB, kC});
+      support::states({1, 0, -1, 0, 1, 1, -1, -1, 0, 1, 0, -1}, {kB, kC});
   model->bank->update(
       output.query_features.detach(), labels, output.text_features.detach());
   const at::Tensor visual = model->bank->visual().clone();
@@ -273,8 +274,8 @@ TEST_CASE("TrmMl: a clone has its own weights and prototypes") {
       expected.query_features.detach(), labels, expected.text_features.detach());
   const auto copy = std::dynamic_pointer_cast<trmml::TrmMlImpl>(model->clone());
   REQUIRE(copy);
-  CHECK(test::have_equal_state(*copy, *model));
-  CHECK(test::share_nothing(*copy, *model));
+  CHECK(support::have_equal_state(*copy, *model));
+  CHECK(support::share_nothing(*copy, *model));
   check_equal(copy->forward(small::images()), expected, 0);
   CHECK(copy->prototypes() != model->prototypes());
   {
@@ -297,10 +298,10 @@ TEST_CASE("TrmMl: through a file and back") {
       folder / "model.safetensors", trmml::io::module_tensors(*model));
 
   TrmMl other = make_model(options(), 2);
-  CHECK_FALSE(test::have_equal_state(*other, *model));
+  CHECK_FALSE(support::have_equal_state(*other, *model));
   const auto file = trmml::io::read_safetensors(folder / "model.safetensors");
   trmml::io::load_module(*other, file.tensors, "model.safetensors");
-  CHECK(test::have_equal_state(*other, *model));
+  CHECK(support::have_equal_state(*other, *model));
   check_equal(other->forward(small::images()), expected, 0);
 
   for (const char* name :
@@ -324,7 +325,7 @@ TEST_CASE("TrmMl: through a file and back") {
       }) ==
       "model.safetensors: 1 of another shape: prompt_learner.ctx expected [2, 4, 6], "
       "got [2, 2, 6]");
-  CHECK(test::have_equal_state(*misfit, *before));
+  CHECK(support::have_equal_state(*misfit, *before));
 }
 
 TEST_CASE("TrmMl: to another device and type") {
@@ -380,7 +381,7 @@ TEST_CASE("TrmMl: messages") {
       error_of<c10::ValueError>([&] { model->forward(images); }) ==
       "RegionMatcher::forward: expected region_features of shape [*, *, 8], got [4, 5, "
       "9]");
-  CHECK(test::printed(*model) == "trmml::TrmMl");
+  CHECK(support::printed(*model) == "trmml::TrmMl");
 }
 
 // ---------------------------------------------------------------- text

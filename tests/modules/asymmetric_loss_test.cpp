@@ -1,13 +1,14 @@
 #include "trmml/modules/asymmetric_loss.hpp"
 
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/modules.hpp"
 #include "support/tensors.hpp"
 
-using test::error_of;
-using test::fill;
-using test::fill_labels;
-using test::is_close;
+using support::error_of;
+using support::fill;
+using support::fill_labels;
+using support::is_close;
 using trmml::AsymmetricLoss;
 using trmml::AsymmetricLossOptions;
 using trmml::LossNormalisation;
@@ -47,7 +48,7 @@ TEST_CASE("AsymmetricLoss: one category, all unknown, clone, print") {
       loss->forward(fill({2, 2}, 1), fill_labels({2, 2}, 1)),
       0));
   CHECK(
-      test::printed(*loss) ==
+      support::printed(*loss) ==
       "trmml::AsymmetricLoss(gamma_pos=0.5, gamma_neg=2, margin=0.05, eps=1e-08, "
       "normalisation=batch)");
 }

@@ -4,17 +4,18 @@
 
 #include "reference/functional.hpp"
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/modules.hpp"
 #include "support/tensors.hpp"
 
 namespace ref = reference::functional;
-using test::error_of;
-using test::fill;
-using test::fill_labels;
-using test::is_close;
-using test::is_equal;
-using test::numbers;
-using test::states;
+using support::error_of;
+using support::fill;
+using support::fill_labels;
+using support::is_close;
+using support::is_equal;
+using support::numbers;
+using support::states;
 using trmml::CategoryPrototypeBank;
 using trmml::CategoryPrototypeBankOptions;
 using trmml::PrototypeStatistics;
@@ -132,26 +133,26 @@ TEST_CASE("CategoryPrototypeBank: clone, save and load, to") {
   const auto copy =
       std::dynamic_pointer_cast<trmml::CategoryPrototypeBankImpl>(bank->clone());
   REQUIRE(copy != nullptr);
-  CHECK(test::have_equal_state(*copy, *bank));
-  CHECK(test::share_nothing(*copy, *bank));
+  CHECK(support::have_equal_state(*copy, *bank));
+  CHECK(support::share_nothing(*copy, *bank));
   const at::Tensor before = bank->visual().clone();
   copy->update(fill({4, 3, 4}, 3), fill_labels({4, 3}, 3), fill({3, 4}, 4));
   CHECK(is_equal(bank->visual(), before));
 
   CategoryPrototypeBank other(bank->options);
-  test::save_and_load(bank, other);
-  CHECK(test::have_equal_state(*other, *bank));
+  support::save_and_load(bank, other);
+  CHECK(support::have_equal_state(*other, *bank));
   other->update(fill({4, 3, 4}, 3), fill_labels({4, 3}, 3), fill({3, 4}, 4));
   CHECK(is_close(other->visual(), copy->visual(), 1e-6));
 
   // to(dtype) converts every buffer, the flags too: they still work.
-  bank->to(test::other_device(), at::kDouble);
+  bank->to(support::other_device(), at::kDouble);
   CHECK(bank->visual().scalar_type() == at::kDouble);
   CHECK(bank->visual_ready().scalar_type() == at::kBool);
   bank->update(
-      fill({4, 3, 4}, 3).to(test::other_device()),
-      fill_labels({4, 3}, 3).to(test::other_device()),
-      fill({3, 4}, 4).to(test::other_device()));
+      fill({4, 3, 4}, 3).to(support::other_device()),
+      fill_labels({4, 3}, 3).to(support::other_device()),
+      fill({3, 4}, 4).to(support::other_device()));
   CHECK(is_close(bank->visual().cpu(), copy->visual(), 1e-6));
   CHECK(is_equal(bank->negative_ready().cpu(), copy->negative_ready()));
 }
@@ -159,7 +160,7 @@ TEST_CASE("CategoryPrototypeBank: clone, save and load, to") {
 TEST_CASE("CategoryPrototypeBank: print and messages") {
   CategoryPrototypeBank bank(CategoryPrototypeBankOptions(2, 3));
   CHECK(
-      test::printed(*bank) ==
+      support::printed(*bank) ==
       "trmml::CategoryPrototypeBank(n_cls=2, embed_dim=3, momentum=0.9, confidence=0)");
   const auto option = [](const CategoryPrototypeBankOptions& options) {
     return error_of<c10::ValueError>([&] { CategoryPrototypeBank built(options); });

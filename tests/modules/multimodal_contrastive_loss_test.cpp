@@ -4,17 +4,18 @@
 
 #include "reference/functional.hpp"
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/gradcheck.hpp"
 #include "support/modules.hpp"
 #include "support/tensors.hpp"
 
 namespace ref = reference::functional;
-using test::error_of;
-using test::fill;
-using test::fill_labels;
-using test::is_close;
-using test::numbers;
-using test::states;
+using support::error_of;
+using support::fill;
+using support::fill_labels;
+using support::is_close;
+using support::numbers;
+using support::states;
 using trmml::ContrastiveTerms;
 using trmml::MultimodalContrastiveLoss;
 using trmml::MultimodalContrastiveLossOptions;
@@ -80,7 +81,7 @@ TEST_CASE("MultimodalContrastiveLoss: gradients and category order") {
   };
   const std::vector<at::Tensor> inputs{
       fill({4, 5, 6}, 8), fill({4, 5, 6}, 10), fill({5, 6}, 11)};
-  CHECK(test::gradient_error(loss, inputs) < 1e-6);
+  CHECK(support::gradient_error(loss, inputs) < 1e-6);
 
   const at::Tensor moved = contrast
                                ->forward(
@@ -134,7 +135,7 @@ TEST_CASE("MultimodalContrastiveLoss: clone, print, messages") {
   REQUIRE(copy != nullptr);
   CHECK(copy->options.temperature() == 0.2);
   CHECK(
-      test::printed(*contrast) ==
+      support::printed(*contrast) ==
       "trmml::MultimodalContrastiveLoss(temperature=0.2, feature_to_feature=false, "
       "feature_temperature=0.2)");
   CHECK(

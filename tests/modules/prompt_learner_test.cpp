@@ -6,15 +6,16 @@
 
 #include "reference/modules.hpp"
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/modules.hpp"
 #include "support/tensors.hpp"
 
 namespace ref = reference::modules;
-using test::error_of;
-using test::fill;
-using test::is_close;
-using test::is_equal;
-using test::numbers;
+using support::error_of;
+using support::fill;
+using support::is_close;
+using support::is_equal;
+using support::numbers;
 using trmml::ClassnameEmbeddings;
 using trmml::ClassPosition;
 using trmml::PromptLearner;
@@ -37,7 +38,7 @@ PromptLearner make(bool specific, ClassPosition position) {
       PromptLearnerOptions(3, 4).n_ctx(3).class_specific(specific).class_position(
           position),
       three_names());
-  test::fill_parameters(*learner);
+  support::fill_parameters(*learner);
   return learner;
 }
 
@@ -165,8 +166,8 @@ TEST_CASE("PromptLearner: category order") {
   const PromptLearnerOptions options = PromptLearnerOptions(3, 4).n_ctx(3);
   PromptLearner a(options, names);
   PromptLearner b(options, reversed);
-  test::fill_parameters(*a);
-  test::fill_parameters(*b);
+  support::fill_parameters(*a);
+  support::fill_parameters(*b);
   CHECK(is_equal(
       b->forward().dense().embeddings, a->forward().dense().embeddings.flip(1)));
 }
@@ -177,8 +178,8 @@ TEST_CASE("PromptLearner: clone, save and load, to") {
   const auto copy =
       std::dynamic_pointer_cast<trmml::PromptLearnerImpl>(learner->clone());
   REQUIRE(copy != nullptr);
-  CHECK(test::have_equal_state(*copy, *learner));
-  CHECK(test::share_nothing(*copy, *learner));
+  CHECK(support::have_equal_state(*copy, *learner));
+  CHECK(support::share_nothing(*copy, *learner));
   CHECK(is_equal(copy->forward().dense().embeddings, before));
   {
     const c10::NoGradGuard guard;
@@ -187,21 +188,21 @@ TEST_CASE("PromptLearner: clone, save and load, to") {
   CHECK(is_equal(learner->forward().dense().embeddings, before));
 
   PromptLearner other(learner->options, three_names());
-  test::save_and_load(learner, other);
+  support::save_and_load(learner, other);
   CHECK(is_equal(other->forward().dense().embeddings, before));
 
   learner->to(at::kFloat);
   CHECK(learner->forward().own.scalar_type() == at::kFloat);
-  learner->to(test::other_device());
+  learner->to(support::other_device());
   const Prompts moved = learner->forward();
-  CHECK(moved.own.device() == test::other_device());
-  CHECK(moved.common.device() == test::other_device());
+  CHECK(moved.own.device() == support::other_device());
+  CHECK(moved.common.device() == support::other_device());
   CHECK(is_close(moved.dense().embeddings.cpu(), before, 1e-6));
 }
 
 TEST_CASE("PromptLearner: print and messages") {
   CHECK(
-      test::printed(*make(true, ClassPosition::kMiddle)) ==
+      support::printed(*make(true, ClassPosition::kMiddle)) ==
       "trmml::PromptLearner(n_cls=3, ctx_dim=4, n_prompts=2, n_ctx=3, "
       "class_specific=true, class_position=middle)");
 

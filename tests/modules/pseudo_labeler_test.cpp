@@ -4,18 +4,19 @@
 
 #include "reference/functional.hpp"
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/modules.hpp"
 #include "support/tensors.hpp"
 
 namespace f = trmml::functional;
 namespace ref = reference::functional;
-using test::error_of;
-using test::fill;
-using test::fill_labels;
-using test::is_close;
-using test::is_equal;
-using test::numbers;
-using test::states;
+using support::error_of;
+using support::fill;
+using support::fill_labels;
+using support::is_close;
+using support::is_equal;
+using support::numbers;
+using support::states;
 using trmml::PositivePrior;
 using trmml::PseudoLabeler;
 using trmml::PseudoLabelerOptions;
@@ -199,9 +200,9 @@ TEST_CASE("PseudoLabeler: clone, device, names, print") {
   for (const auto policy :
        {PseudoLabelPolicy::kRelationsSoft, PseudoLabelPolicy::kPrecision}) {
     PseudoLabeler moved(with(policy));
-    const PseudoLabels there =
-        moved->forward(u.to(test::other_device()), labels.to(test::other_device()));
-    CHECK(there.labels.device() == test::other_device());
+    const PseudoLabels there = moved->forward(
+        u.to(support::other_device()), labels.to(support::other_device()));
+    CHECK(there.labels.device() == support::other_device());
     CHECK(is_equal(there.labels.cpu(), moved->forward(u, labels).labels));
   }
   const std::vector<std::string> names{
@@ -210,7 +211,7 @@ TEST_CASE("PseudoLabeler: clone, device, names, print") {
     CHECK(trmml::policy_name(static_cast<PseudoLabelPolicy>(i)) == names[i]);
   }
   CHECK(
-      test::printed(*PseudoLabeler()) ==
+      support::printed(*PseudoLabeler()) ==
       "trmml::PseudoLabeler(policy=relations, positive_share=0.6, negative_share=0.6)");
 }
 

@@ -7,16 +7,17 @@
 
 #include "reference/modules.hpp"
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/gradcheck.hpp"
 #include "support/modules.hpp"
 #include "support/tensors.hpp"
 
 namespace ref = reference::modules;
-using test::error_of;
-using test::fill;
-using test::is_close;
-using test::is_equal;
-using test::numbers;
+using support::error_of;
+using support::fill;
+using support::is_close;
+using support::is_equal;
+using support::numbers;
 using trmml::AttentionInit;
 using trmml::QueryInit;
 using trmml::RegionMatch;
@@ -38,7 +39,7 @@ RegionMatcherOptions options() {
 RegionMatcher filled(const RegionMatcherOptions& chosen) {
   RegionMatcher matcher(chosen);
   matcher->to(at::kDouble);
-  test::fill_parameters(*matcher);
+  support::fill_parameters(*matcher);
   return matcher;
 }
 
@@ -129,7 +130,7 @@ TEST_CASE("RegionMatcher: gradients in double") {
            match.region_logits.flatten(),
            match.query_logits.flatten()});
     };
-    CHECK(test::gradient_error(outputs, {fill({2, 3, kD}, 9), words}) < 1e-6);
+    CHECK(support::gradient_error(outputs, {fill({2, 3, kD}, 9), words}) < 1e-6);
 
     // And by every parameter, along one direction each.
     const at::Tensor v = fill({2, 3, kD}, 9);
@@ -172,7 +173,7 @@ TEST_CASE("RegionMatcher: categories in chunks are the same as at once") {
   // Single precision.
   RegionMatcher whole(options());
   RegionMatcher parts(options().category_chunk(3));
-  test::save_and_load(whole, parts);
+  support::save_and_load(whole, parts);
   const at::Tensor v = regions().to(at::kFloat);
   check_equal(
       parts->forward(v, text().to(at::kFloat)),
@@ -367,8 +368,8 @@ TEST_CASE("RegionMatcher: clone, save and load, to") {
     const auto copy =
         std::dynamic_pointer_cast<trmml::RegionMatcherImpl>(matcher->clone());
     REQUIRE(copy != nullptr);
-    CHECK(test::have_equal_state(*copy, *matcher));
-    CHECK(test::share_nothing(*copy, *matcher));
+    CHECK(support::have_equal_state(*copy, *matcher));
+    CHECK(support::share_nothing(*copy, *matcher));
     check_equal(copy->forward(regions(), text()), before, 1e-15);
     {
       const c10::NoGradGuard guard;
@@ -380,14 +381,14 @@ TEST_CASE("RegionMatcher: clone, save and load, to") {
 
     RegionMatcher other(matcher->options);
     other->to(at::kDouble);
-    test::save_and_load(matcher, other);
+    support::save_and_load(matcher, other);
     check_equal(other->forward(regions(), text()), before, 1e-15);
 
     // Other floating types are converted to the parameters'.
-    matcher->to(test::other_device(), at::kFloat);
+    matcher->to(support::other_device(), at::kFloat);
     const RegionMatch half = matcher->forward(
-        regions().to(at::kHalf).to(test::other_device()),
-        text().to(test::other_device()));
+        regions().to(at::kHalf).to(support::other_device()),
+        text().to(support::other_device()));
     CHECK(half.query_logits.scalar_type() == at::kFloat);
     CHECK(is_close(half.query_logits.cpu(), before.query_logits, 5e-3));
   }
@@ -403,7 +404,7 @@ TEST_CASE("RegionMatcher: parameters, print") {
   CHECK(names[1] == "logit_scale");
   CHECK(names[2] == "category_bias");
   CHECK(
-      test::printed(*RegionMatcher(options().heads(2))) ==
+      support::printed(*RegionMatcher(options().heads(2))) ==
       "trmml::RegionMatcher(n_cls=4, embed_dim=8, attn_dim=8, heads=2, layers=0, "
       "mlp_hidden=16, dropout=0, category_chunk=0)");
 }

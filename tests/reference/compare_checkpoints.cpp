@@ -37,7 +37,7 @@ double status_bytes(const std::string& key) {
 }
 
 /// In a process of its own, so that the memory of one case is not seen in the next.
-int run_case(const std::filesystem::path& folder, const test::ClipCase& item) {
+int run_case(const std::filesystem::path& folder, const support::ClipCase& item) {
   const double before = status_bytes("VmRSS:");
   const auto start = std::chrono::steady_clock::now();
   trmml::clip::LoadedClip clip =
@@ -50,7 +50,8 @@ int run_case(const std::filesystem::path& folder, const test::ClipCase& item) {
   }
   const double peak = status_bytes("VmHWM:") - before;
   const auto reference = trmml::io::read_safetensors(folder / "reference.safetensors");
-  const auto differences = test::compare_clip(*clip.model, reference, item.reference);
+  const auto differences =
+      support::compare_clip(*clip.model, reference, item.reference);
   const auto worst = std::max_element(
       differences.begin(), differences.end(), [](const auto& a, const auto& b) {
         return a.value < b.value;
@@ -76,7 +77,7 @@ int run_case(const std::filesystem::path& folder, const test::ClipCase& item) {
   return is_close && is_small ? 0 : 1;
 }
 
-int run_in_child(const std::filesystem::path& folder, const test::ClipCase& item) {
+int run_in_child(const std::filesystem::path& folder, const support::ClipCase& item) {
   const pid_t child = ::fork();
   if (child == 0) {
     int status = 1;
@@ -100,15 +101,15 @@ int main(int argc, char** argv) {
   int failures = 0;
   for (int i = 1; i < argc; ++i) {
     const std::filesystem::path folder = argv[i];
-    std::vector<test::ClipCase> cases;
+    std::vector<support::ClipCase> cases;
     try {
-      cases = test::clip_cases(
+      cases = support::clip_cases(
           trmml::io::read_safetensors(folder / "reference.safetensors"));
     } catch (const std::exception& error) {
       fmt::print(stderr, "{}\n", error.what());
       return 2;
     }
-    for (const test::ClipCase& item : cases) {
+    for (const support::ClipCase& item : cases) {
       failures += run_in_child(folder, item);
     }
   }

@@ -14,10 +14,12 @@
 
 #include "reference/event_log.hpp"
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/temporary_folder.hpp"
 #include <sys/resource.h>
 #include <unistd.h>
 
+using support::contains;
 using support::read_bytes;
 using support::TemporaryFolder;
 using support::write_bytes;
@@ -75,10 +77,6 @@ std::vector<std::string> records(const std::string& bytes) {
     place += length + 16;
   }
   return all;
-}
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
 }
 
 }  // namespace

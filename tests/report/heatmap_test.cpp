@@ -2,14 +2,14 @@
 
 #include <array>
 #include <cstdint>
-#include <functional>
 #include <limits>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "support/arguments.hpp"
 #include "support/catch.hpp"
 
+using support::argument_error;
 using trmml::report::heat_color;
 using trmml::report::heatmap;
 using trmml::report::HeatmapOptions;
@@ -35,15 +35,6 @@ HeatmapOptions opaque() {
   options.opacity = 1.0;
   options.fade = false;
   return options;
-}
-
-std::string message_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
 }
 
 }  // namespace
@@ -124,27 +115,27 @@ TEST_CASE("constant maps and a given range") {
 TEST_CASE("wrong maps and options") {
   const Picture picture = gray(2, 2, 0);
   std::vector<float> map = {0.0F, 1.0F, 2.0F};
-  CHECK(message_of([&] {
+  CHECK(argument_error([&] {
           heatmap(picture, map, 2, 2);
         }) == "heatmap: expected saliency of 2 x 2 cells, got 3 values");
   map = {0.0F, 1.0F, std::numeric_limits<float>::quiet_NaN(), 2.0F};
-  CHECK(message_of([&] {
+  CHECK(argument_error([&] {
           heatmap(picture, map, 2, 2);
         }) == "heatmap: expected finite saliency, got nan at row 1, column 0");
   map[2] = 0.0F;
   HeatmapOptions options;
   options.opacity = 1.5;
-  CHECK(message_of([&] {
+  CHECK(argument_error([&] {
           heatmap(picture, map, 2, 2, options);
         }) == "heatmap: expected an opacity in [0, 1], got 1.5");
   options.opacity = 0.5;
   options.lowest = 1.0F;
   options.highest = 1.0F;
-  CHECK(message_of([&] {
+  CHECK(argument_error([&] {
           heatmap(picture, map, 2, 2, options);
         }) == "heatmap: expected lowest < highest, got 1 and 1");
   CHECK(
-      message_of([&] { heatmap(Picture{}, map, 2, 2); }) ==
+      argument_error([&] { heatmap(Picture{}, map, 2, 2); }) ==
       "heatmap: expected a picture of positive sides and 3 bytes a pixel, got 0 x 0 "
       "and 0 bytes");
 }

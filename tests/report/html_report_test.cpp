@@ -4,14 +4,17 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <iterator>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "support/arguments.hpp"
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 
+using support::argument_error;
+using support::contains;
 using trmml::report::BarChart;
 using trmml::report::escape_html;
 using trmml::report::HtmlReport;
@@ -29,10 +32,6 @@ std::string body_of(const HtmlReport& report) {
   return html.substr(begin, html.find("</main>") - begin);
 }
 
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 std::size_t count(const std::string& text, const std::string& part) {
   std::size_t found = 0;
   for (std::size_t at = text.find(part); at != std::string::npos;
@@ -40,15 +39,6 @@ std::size_t count(const std::string& text, const std::string& part) {
     ++found;
   }
   return found;
-}
-
-std::string message_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
 }
 
 // An example of every part, with `text` wherever a text can stand.
@@ -157,7 +147,7 @@ TEST_CASE("sections, text, facts and tables") {
       "<tbody>\n<tr><td>a+<wbr>b</td><td>70.0</td></tr>\n"
       "<tr class=\"best\"><td>b</td><td>71.5</td></tr>\n"
       "</tbody></table></div>\n");
-  CHECK(message_of([&] {
+  CHECK(argument_error([&] {
           report.add_table({"", {"a", "b"}, {{"1", "2"}, {"1"}}, {}});
         }) == "HtmlReport::add_table: expected 2 cells in row 1, got 1");
 }
@@ -193,7 +183,7 @@ TEST_CASE("bars") {
   CHECK(count(body_of(two), "<span class=\"n\">x</span>") == 17);
 
   chart.bars = {{"cat", 50.0, NAN}};
-  CHECK(message_of([&] {
+  CHECK(argument_error([&] {
           report.add_bars(chart);
         }) == "HtmlReport::add_bars: expected values in [0, 1], got 50 for 'cat'");
 }
@@ -263,11 +253,11 @@ TEST_CASE("line charts: points, gaps, axes") {
   SECTION("series that do not fit") {
     chart.series[0].x.pop_back();
     CHECK(
-        message_of([&] { report.add_line_chart(chart); }) ==
+        argument_error([&] { report.add_line_chart(chart); }) ==
         "HtmlReport::add_line_chart: expected as many x as y in series 'a', got 3 and "
         "4");
     chart.series[0].x.push_back(INFINITY);
-    CHECK(message_of([&] {
+    CHECK(argument_error([&] {
             report.add_line_chart(chart);
           }) == "HtmlReport::add_line_chart: expected finite x in series 'a'");
   }

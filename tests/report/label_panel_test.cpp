@@ -2,13 +2,13 @@
 
 #include <cmath>
 #include <cstdint>
-#include <functional>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "support/arguments.hpp"
 #include "support/catch.hpp"
 
+using support::argument_error;
 using trmml::report::group_labels;
 using trmml::report::LabelPanel;
 using trmml::report::make_label_panel;
@@ -32,15 +32,6 @@ LabelPanel example() {
   const std::vector<std::int8_t> truth = {1, -1, 1, 1, -1, 0};
   const std::vector<float> probabilities = {0.6F, 0.2F, 0.9F, 0.1F, 0.7F, 0.3F};
   return make_label_panel("a", Picture{}, kNames, known, truth, probabilities);
-}
-
-std::string message_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
 }
 
 }  // namespace
@@ -82,7 +73,7 @@ TEST_CASE("panels from rows of different lengths or with other numbers") {
   std::vector<float> probabilities(6, 0.5F);
   const auto call = [&](std::span<const std::int8_t> known,
                         std::span<const std::int8_t> truth) {
-    return message_of(
+    return argument_error(
         [&] { make_label_panel("a", Picture{}, kNames, known, truth, probabilities); });
   };
   const std::vector<std::int8_t> five(5, 0);

@@ -1,5 +1,6 @@
 #include "trmml/report/picture.hpp"
 
+#include "support/arguments.hpp"
 #include "support/catch.hpp"
 
 #define STB_IMAGE_IMPLEMENTATION
@@ -10,11 +11,10 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <iterator>
-#include <stdexcept>
 #include <string>
 
+using support::argument_error;
 using trmml::report::base64;
 using trmml::report::data_uri;
 using trmml::report::encode_jpeg;
@@ -52,15 +52,6 @@ Picture decode(const std::string& bytes) {
     stbi_image_free(pixels);
   }
   return picture;
-}
-
-std::string message_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
 }
 
 }  // namespace
@@ -112,20 +103,20 @@ TEST_CASE("a PNG file") {
 
 TEST_CASE("pictures of a wrong size") {
   CHECK(
-      message_of([] {
+      argument_error([] {
         encode_png(Picture{2, 2, {1, 2, 3}});
       }) ==
       "encode_png: expected a picture of positive sides and 3 bytes a pixel, got 2 x 2 "
       "and 3 bytes");
   CHECK(
-      message_of([] { encode_jpeg(Picture{}); }) ==
+      argument_error([] { encode_jpeg(Picture{}); }) ==
       "encode_jpeg: expected a picture of positive sides and 3 bytes a pixel, got 0 x "
       "0 and 0 bytes");
   CHECK(
-      message_of([] {
+      argument_error([] {
         data_uri(Picture{100000, 100000, {}});
       }) == "data_uri: expected a picture of at most 2^30 bytes, got 100000 x 100000");
-  CHECK(message_of([] {
+  CHECK(argument_error([] {
           encode_jpeg(gradient(1, 1), 0);
         }) == "encode_jpeg: expected a quality from 1 to 100, got 0");
 }

@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 
+using support::contains;
 using trmml::report::ablation_table;
 using trmml::report::html_report;
 using trmml::report::RunReport;
@@ -47,10 +49,6 @@ RunReport example() {
   report.torch_version = "1.13.1";
   report.trmml_version = "0.1.0";
   return report;
-}
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
 }
 
 }  // namespace

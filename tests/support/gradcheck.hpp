@@ -11,7 +11,7 @@
 #include <functional>
 #include <vector>
 
-namespace test {
+namespace support {
 
 /// Compares the gradients of `f` with central differences, in double. `f` maps `inputs`
 /// to a tensor; its entries are weighted by a fixed formula and summed, so that entries
@@ -59,4 +59,4 @@ inline double gradient_error(
   return largest;
 }
 
-}  // namespace test
+}  // namespace support

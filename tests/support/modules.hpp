@@ -14,7 +14,7 @@
 
 // Small helpers for tests on modules.
 
-namespace test {
+namespace support {
 
 /// Gives every parameter the values of a formula: `fill` seeded by the sum of the
 /// characters of its name, times `size` (tests/reference/fill.py: by_name).
@@ -78,4 +78,4 @@ inline std::string printed(const torch::nn::Module& module) {
   return stream.str();
 }
 
-}  // namespace test
+}  // namespace support

@@ -31,10 +31,11 @@ inline std::string present(const trmml::data::Split& split) {
   return text;
 }
 
-/// What a call complains about, with "FOLDER" for the path of `folder`; "" for nothing.
+/// What a call complains about, with "FOLDER" for the path of `folder`;
+/// "no error" for nothing.
 template <typename Call>
 std::string complaint(const std::filesystem::path& folder, Call&& call) {
-  std::string text = message_of(call);
+  std::string text = error_of(call);
   const std::string path = folder.string();
   for (std::size_t at = text.find(path); at != std::string::npos;
        at = text.find(path)) {

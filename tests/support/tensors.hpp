@@ -14,7 +14,7 @@
 
 // Small helpers for tests on tensors.
 
-namespace test {
+namespace support {
 
 /// Doubles in [-1, 1) by a formula that Python repeats exactly
 /// (tests/reference/fill.py): element i is ((7919 i + (2 seed + 1) i^2 + 104729 seed)
@@ -73,20 +73,4 @@ inline bool same(const at::Tensor& a, const at::Tensor& b) {
   return a.scalar_type() == b.scalar_type() && a.sizes() == b.sizes() && a.equal(b);
 }
 
-/// The message of the `Error` that `f` throws; "no error" when it throws none. Any
-/// other exception passes through.
-template <typename Error = c10::Error, typename F>
-std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    if constexpr (std::is_base_of_v<c10::Error, Error>) {
-      return error.what_without_backtrace();
-    } else {
-      return error.what();
-    }
-  }
-  return "no error";
-}
-
-}  // namespace test
+}  // namespace support

@@ -9,13 +9,14 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/modules.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/tensors.hpp"
 
+using support::error_of;
+using support::fill;
 using support::TemporaryFolder;
-using test::error_of;
-using test::fill;
 using trmml::CheckpointError;
 using trmml::clip::ClipModel;
 using trmml::clip::ClipModelOptions;
@@ -84,7 +85,7 @@ at::Tensor unit(const at::Tensor& x) {
 TEST_CASE("ClipPretraining: the loss, by the definition of cross-entropy") {
   ClipModel model = make_model();
   ClipModel twin = make_model();
-  REQUIRE(test::have_equal_state(*model, *twin));
+  REQUIRE(support::have_equal_state(*model, *twin));
   ClipPretraining run(model, options());
   CHECK(model->is_training());
   const double loss = run.step(make_batch());
@@ -116,9 +117,9 @@ TEST_CASE("ClipPretraining: same seed, one thread, same weights") {
     };
     INFO("bfloat16 " << bfloat16);
     const ClipModel first = trained(1);
-    CHECK(test::have_equal_state(*first, *trained(1)));
-    CHECK_FALSE(test::have_equal_state(*first, *trained(2)));
-    CHECK_FALSE(test::have_equal_state(*first, *make_model(1)));
+    CHECK(support::have_equal_state(*first, *trained(1)));
+    CHECK_FALSE(support::have_equal_state(*first, *trained(2)));
+    CHECK_FALSE(support::have_equal_state(*first, *make_model(1)));
     for (const at::Tensor& parameter : first->parameters()) {
       CHECK(parameter.scalar_type() == at::kFloat);
       CHECK(parameter.isfinite().all().item<bool>());
@@ -135,7 +136,7 @@ TEST_CASE("ClipPretraining: bfloat16 is near, and not the same") {
   const double y = reduced.step(make_batch());
   CHECK(x != y);
   CHECK(y == Catch::Approx(x).epsilon(0.05));
-  CHECK_FALSE(test::have_equal_state(*a, *b));
+  CHECK_FALSE(support::have_equal_state(*a, *b));
 }
 
 TEST_CASE("ClipPretraining: leaves the global generator alone") {
@@ -168,7 +169,7 @@ TEST_CASE("ClipPretraining: resumed, bit for bit the same") {
     CHECK(second.steps_done() == 2);
     const auto losses = steps(second, 2, 3);
     CHECK(losses == std::vector<double>(expected.begin() + 2, expected.end()));
-    CHECK(test::have_equal_state(*second_model, *whole_model));
+    CHECK(support::have_equal_state(*second_model, *whole_model));
 
     whole.save(folder / "whole.safetensors");
     second.save(folder / "second.safetensors");

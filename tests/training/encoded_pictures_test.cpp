@@ -11,9 +11,10 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/tensors.hpp"
 
-using test::error_of;
+using support::error_of;
 using trmml::clip::ImageFeatures;
 using trmml::training::EncodedPictures;
 using trmml::training::EncodedPicturesOptions;

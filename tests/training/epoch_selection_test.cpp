@@ -14,7 +14,7 @@
 // Which epoch is kept, and when a training is over.
 
 using namespace small;
-using test::numbers;
+using support::numbers;
 
 namespace {
 
@@ -29,7 +29,7 @@ TrainingSet hill_set() {
 HeldOutSet hill_held_out() {
   return {
       ImageFeatures{numbers({4, 3, 2, 1}, {4, 1}).to(at::kFloat), at::zeros({4, 1, 1})},
-      test::states({1, 1, -1, -1}, {4, 1})};
+      support::states({1, 1, -1, -1}, {4, 1})};
 }
 
 TrainerOptions hill_options() {
@@ -139,6 +139,6 @@ TEST_CASE("Trainer: reports the logits of the averaged weights") {
   Trainer trainer(method, TrmMlLoss(), hill_options().epochs(1));
   trainer.fit(hill_set(), hill_held_out(), callbacks);
   const double w = method->w.item<double>();  // the average after the only epoch
-  CHECK(test::is_close(
+  CHECK(support::is_close(
       logits, w * (1 - w) * numbers({4, 3, 2, 1}, {4, 1}).to(at::kFloat), 1e-6));
 }

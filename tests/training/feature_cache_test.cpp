@@ -13,12 +13,13 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/tensors.hpp"
 
 namespace fs = std::filesystem;
+using support::error_of;
 using support::TemporaryFolder;
-using test::error_of;
 using trmml::clip::ImageFeatures;
 using trmml::training::FeatureCache;
 using trmml::training::FeatureCacheCallbacks;

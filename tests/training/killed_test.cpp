@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/tensors.hpp"
 #include "training/resume_run.hpp"
@@ -207,7 +208,7 @@ TEST_CASE("no room: an error, and both states stay as they were") {
       ::setrlimit(RLIMIT_FSIZE, &half);
     }
   };
-  const std::string message = test::error_of<trmml::WriteError>(
+  const std::string message = support::error_of<trmml::WriteError>(
       [&] { train(setting, parts.path(), 3, callbacks); });
   ::setrlimit(RLIMIT_FSIZE, &before);
   ::signal(SIGXFSZ, handler);

@@ -14,15 +14,16 @@
 
 #include "reference/training.hpp"
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/tensors.hpp"
 
 // The parts of the trainer: schedule, moving average, checkpoint, evaluation.
 
 namespace ref = reference::training;
-using test::error_of;
-using test::fill;
-using test::is_close;
-using test::numbers;
+using support::error_of;
+using support::fill;
+using support::is_close;
+using support::numbers;
 using trmml::training::Ema;
 using trmml::training::one_cycle;
 using trmml::training::OneCyclePoint;
@@ -333,7 +334,7 @@ TEST_CASE("as_matrix, as_label_matrix: the same memory") {
   REQUIRE(matrix.cols() == 2);
   CHECK(matrix(2, 1) == scores[2][1].item<float>());
   CHECK(matrix.data() == scores.data_ptr<float>());
-  const at::Tensor labels = test::states({1, 0, -1, 1, 0, 0}, {3, 2});
+  const at::Tensor labels = support::states({1, 0, -1, 1, 0, 0}, {3, 2});
   const auto states = trmml::training::as_label_matrix(labels);
   CHECK(states(1, 0) == -1);
   CHECK(states.data() == labels.data_ptr<int8_t>());

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/tensors.hpp"
 #include "training/small_methods.hpp"
@@ -20,8 +21,8 @@
 // From the averaged weights to the pseudo-labels of an epoch.
 
 using namespace small;
-using test::error_of;
-using test::is_close;
+using support::error_of;
+using support::is_close;
 using trmml::EvidenceOptions;
 using trmml::gather_evidence;
 using trmml::TextMatching;

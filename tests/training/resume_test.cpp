@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/tensors.hpp"
 #include "training/resume_run.hpp"
@@ -13,8 +14,8 @@
 // A run that is stopped and goes on: bit for bit, on one thread.
 
 using namespace resumed;
+using support::error_of;
 using support::TemporaryFolder;
-using test::error_of;
 using trmml::Interrupted;
 using trmml::PseudoLabelPolicy;
 

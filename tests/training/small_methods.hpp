@@ -77,11 +77,11 @@ class Hill : public torch::nn::Module, public trmml::Method {
 
 /// Features with numbers 0 .. n-1 in the first column, and labels by formula.
 inline TrainingSet numbered(int64_t n, int64_t d, int64_t c) {
-  at::Tensor global = test::fill({n, d}, 1).to(at::kFloat);
+  at::Tensor global = support::fill({n, d}, 1).to(at::kFloat);
   global.select(1, 0).copy_(at::arange(n));
   return {
       ImageFeatures{global, at::zeros({n, 1, 1})},
-      test::fill_labels({n, c}, 2),
+      support::fill_labels({n, c}, 2),
       {},
       {}};
 }

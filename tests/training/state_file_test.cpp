@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/tensors.hpp"
 #include "training/resume_run.hpp"
@@ -12,8 +13,8 @@
 // States that do not fit, or are damaged.
 
 using namespace resumed;
+using support::error_of;
 using support::TemporaryFolder;
-using test::error_of;
 using trmml::CheckpointError;
 using trmml::Interrupted;
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/tensors.hpp"
 #include "training/small_methods.hpp"
 #include "training/toy_problem.hpp"
@@ -20,7 +21,7 @@
 // A training as a whole: it learns, it can be repeated, it reports, it refuses.
 
 using namespace small;
-using test::error_of;
+using support::error_of;
 using trmml::TextMatching;
 using trmml::TextMatchingBaseline;
 using trmml::TrmMl;

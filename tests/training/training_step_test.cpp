@@ -26,9 +26,9 @@
 
 namespace ref = reference::training;
 using namespace small;
-using test::fill;
-using test::is_close;
-using test::numbers;
+using support::fill;
+using support::is_close;
+using support::numbers;
 using trmml::TrmMl;
 
 TEST_CASE("Trainer: torch's AdamW, OneCycleLR, clipping and moving average") {
@@ -36,7 +36,10 @@ TEST_CASE("Trainer: torch's AdamW, OneCycleLR, clipping and moving average") {
   const support::TemporaryFolder folder;
   const at::Tensor x = (fill({12, 4}, 1) * 2).to(at::kFloat);
   const TrainingSet set{
-      ImageFeatures{x, at::zeros({12, 1, 1})}, test::fill_labels({12, 3}, 2), {}, {}};
+      ImageFeatures{x, at::zeros({12, 1, 1})},
+      support::fill_labels({12, 3}, 2),
+      {},
+      {}};
   const auto method = std::make_shared<Linear>(4, 3);
   {
     const at::NoGradGuard no_grad;

@@ -45,8 +45,8 @@ struct VisualGenomeOptions {
 /// VG-200 (or VG-C): `train_list_500.txt` or `test_list_500.txt` (a picture's name a
 /// line) with `vg_category_C_labels_index.json` (name -> indices of its categories).
 ///
-/// `root` holds VG_100K and VG_100K_2, and the lists where `options` do not say another
-/// folder. Everything that a list's picture does not have is absent. `Split::name` tells the
+/// `root` holds VG_100K and VG_100K_2, and the lists unless they are elsewhere.
+/// Everything that a list's picture does not have is absent. `Split::name` tells the
 /// published lists from those of `build_visual_genome`. Without `check_pictures` a
 /// picture in neither folder counts as one of VG_100K.
 ///

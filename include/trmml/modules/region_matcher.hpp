@@ -59,9 +59,8 @@ struct RegionMatch {
 ///
 /// Shapes (B images, R regions, C categories, P prompts, D joint width):
 ///   region_features [B, R, D]  raw cells of the image tower, need not be normalised
-///   text_features   [2, C, D]  present, absent; or [1, C, D] / [C, D]: one prompt and
-///   a
-///                              learned bias per category; need not be normalised
+///   text_features   [2, C, D]  present, absent; or [1, C, D] / [C, D]: one prompt
+///                              and a learned bias per category; need not be normalised
 ///   -> RegionMatch (see its members)
 /// Other floating types are converted to the type of the parameters. Gradients reach
 /// both inputs and all parameters (`category_bias` only with one prompt; with one head
