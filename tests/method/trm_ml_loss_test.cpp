@@ -1,16 +1,13 @@
 #include "trmml/method/trm_ml_loss.hpp"
 
-#include "trmml/method/baselines.hpp"
-#include "trmml/method/linear_probe.hpp"
-
 #include <ATen/ATen.h>
 
-#include <cmath>
-#include <limits>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
-#include "method/small_model.hpp"
 #include "reference/method.hpp"
 #include "support/catch.hpp"
 #include "support/errors.hpp"
@@ -25,11 +22,6 @@ using support::is_close;
 using support::numbers;
 using trmml::CategoryPrototypeBank;
 using trmml::Distillation;
-using trmml::LinearProbe;
-using trmml::LinearProbeOptions;
-using trmml::TextMatching;
-using trmml::TextMatchingBaseline;
-using trmml::TextMatchingOptions;
 using trmml::TrmMlLoss;
 using trmml::TrmMlLossOptions;
 using trmml::TrmMlLossTerms;
@@ -143,8 +135,6 @@ std::vector<std::string> names_of(const TrmMlLossTerms& terms) {
 using Names = std::vector<std::string>;
 
 }  // namespace
-
-// ---------------------------------------------------------------- TrmMlLoss
 
 TEST_CASE("TrmMlLoss: known labels, against the reference") {
   const TrmMlTargets targets{labels(), {}, {}, 0};
@@ -419,225 +409,4 @@ TEST_CASE("TrmMlLoss: messages") {
   CHECK(
       message(labels() * 2).find("in {-1 absent, 0 unknown, +1") != std::string::npos);
   CHECK(message(labels(), at::zeros({1, kC})).find("got [1, 4]") != std::string::npos);
-}
-
-// ---------------------------------------------------------------- baselines
-
-namespace {
-
-TextMatchingBaseline make_baseline(const TextMatchingOptions& options) {
-  at::manual_seed(1);
-  return TextMatchingBaseline(
-      options, small::prompts(), small::embeddings(), small::text_encoder());
-}
-
-}  // namespace
-
-TEST_CASE("TextMatchingBaseline: prompts, text encoder, matching") {
-  const auto images = small::images();
-  for (const auto matching : {TextMatching::kImage, TextMatching::kPixel}) {
-    TextMatchingBaseline baseline = make_baseline(
-        TextMatchingOptions(matching).logit_scale_init(12).sharpness(0.7));
-    const at::Tensor text =
-        l2_normalise(small::text_encoder()(baseline->prompt_learner->forward()));
-    const TrmMlOutput output = baseline->forward(images);
-    CHECK(output.text_features.equal(text));
-    const at::Tensor scale = at::full({}, 12.0);
-    const at::Tensor expected =
-        matching == TextMatching::kImage
-            ? trmml::functional::text_image_logits(images.global, text, scale)
-            : trmml::functional::text_pixel_logits(images.regions, text, scale, 0.7);
-    CHECK(is_close(output.region_logits, expected, 1e-5));
-    CHECK(trmml::score_of(output).equal(output.region_logits));
-    CHECK(trmml::score_of(output, trmml::Score::kQuery).equal(output.region_logits));
-    CHECK(baseline->forward(images, text).region_logits.equal(output.region_logits));
-    CHECK_FALSE(output.query_logits.defined());
-    CHECK_FALSE(output.saliency.defined());
-    CHECK(baseline->prototypes() == nullptr);
-  }
-}
-
-TEST_CASE("TextMatchingBaseline: reads the whole image or the cells, not both") {
-  auto images = small::images();
-  TextMatchingBaseline image = make_baseline(TextMatching::kImage);
-  TextMatchingBaseline pixel = make_baseline(TextMatching::kPixel);
-  const at::Tensor by_image = image->forward(images).region_logits;
-  const at::Tensor by_pixel = pixel->forward(images).region_logits;
-  auto other_cells = images;
-  other_cells.regions = -images.regions;
-  CHECK(image->forward(other_cells).region_logits.equal(by_image));
-  CHECK_FALSE(pixel->forward(other_cells).region_logits.equal(by_pixel));
-  auto other_image = images;
-  other_image.global = -images.global;
-  CHECK(pixel->forward(other_image).region_logits.equal(by_pixel));
-}
-
-TEST_CASE("TextMatchingBaseline: trains its prompts and its scale") {
-  TextMatchingBaseline baseline = make_baseline(TextMatching::kPixel);
-  const auto groups = baseline->parameter_groups();
-  REQUIRE(groups.size() == 1);
-  CHECK(groups[0].name == "prompts");
-  REQUIRE(groups[0].parameters.size() == 2);
-  CHECK(baseline->parameters().size() == 2);
-  baseline->forward(small::images()).region_logits.square().sum().backward();
-  for (const at::Tensor& parameter : groups[0].parameters) {
-    CHECK(parameter.grad().abs().sum().item<double>() > 0);
-  }
-}
-
-TEST_CASE("TextMatchingBaseline: clone, save and load") {
-  const auto images = small::images();
-  TextMatchingBaseline baseline = make_baseline(TextMatching::kPixel);
-  const at::Tensor z = baseline->forward(images).region_logits.detach().clone();
-  const auto copy =
-      std::dynamic_pointer_cast<trmml::TextMatchingBaselineImpl>(baseline->clone());
-  CHECK(support::have_equal_state(*copy, *baseline));
-  CHECK(support::share_nothing(*copy, *baseline));
-  CHECK(copy->forward(images).region_logits.equal(z));
-  TextMatchingBaseline other = make_baseline(TextMatching::kPixel);
-  {
-    const at::NoGradGuard no_grad;
-    other->prompt_learner->ctx.add_(1);
-    other->logit_scale.add_(1);
-  }
-  CHECK_FALSE(other->forward(images).region_logits.equal(z));
-  support::save_and_load(baseline, other);
-  CHECK(other->forward(images).region_logits.equal(z));
-  CHECK(support::printed(*baseline) == "trmml::TextMatchingBaseline(pixel)");
-  CHECK(
-      support::printed(*make_baseline(TextMatching::kImage)) ==
-      "trmml::TextMatchingBaseline(image)");
-}
-
-TEST_CASE("TextMatchingBaseline: messages") {
-  const auto message = [](const TextMatchingOptions& options,
-                          const trmml::PromptLearnerOptions& prompts) {
-    return error_of<c10::ValueError>([&] {
-      TextMatchingBaseline(
-          options, prompts, small::embeddings(), small::text_encoder());
-    });
-  };
-  CHECK(
-      message(
-          TextMatchingOptions(TextMatching::kPixel).sharpness(0), small::prompts()) ==
-      "TextMatchingBaseline: expected logit_scale_init and sharpness > 0, got 50 and "
-      "0");
-  CHECK(
-      message(
-          TextMatchingOptions(TextMatching::kImage).logit_scale_init(-2),
-          small::prompts())
-          .find("got -2 and 0.5") != std::string::npos);
-  CHECK(
-      message(TextMatching::kImage, small::prompts().n_prompts(1)) ==
-      "TextMatchingBaseline: expected two prompts per category, got 1");
-}
-
-// ---------------------------------------------------------------- linear probe
-
-namespace {
-
-at::Tensor probe_features() {
-  return fill({14, 5}, 1) * numbers({1, 10, 0.1, 1, 3}, {5}) +
-         numbers({0, 4, 0, -2, 0}, {5});
-}
-
-at::Tensor probe_labels() {
-  return fill_labels({14, 3}, 2);
-}
-
-}  // namespace
-
-TEST_CASE("LinearProbe: against the reference") {
-  const auto scores = [](bool assume) {
-    LinearProbe probe(
-        LinearProbeOptions().assume_negative(assume).weight_decay(1e-2).steps(40));
-    probe.fit(probe_features(), probe_labels());
-    return probe.scores(fill({4, 5}, 3));
-  };
-  CHECK(is_close(scores(false), numbers(ref::kLinearKnown, {4, 3}), 1e-8));
-  CHECK(is_close(scores(true), numbers(ref::kLinearAssumeNegative, {4, 3}), 1e-8));
-}
-
-TEST_CASE("LinearProbe: many steps end where the gradient of the loss is zero") {
-  const double decay = 0.02;
-  LinearProbe probe(LinearProbeOptions().weight_decay(decay).steps(2000));
-  probe.fit(probe_features(), probe_labels());
-  // W and b from the scores of the standardised unit vectors.
-  const at::Tensor x = probe_features();
-  const at::Tensor mean = x.mean(0);
-  const at::Tensor deviation = x.std(0) + 1e-6;
-  const at::Tensor b = probe.scores(mean.unsqueeze(0));               // [1, C]
-  const at::Tensor w = probe.scores(at::diag(deviation) + mean) - b;  // [F, C]
-  const at::Tensor z = (x - mean) / deviation;
-  const at::Tensor used = probe_labels().ne(0).to(at::kDouble);
-  const at::Tensor slope =
-      (probe.scores(x).sigmoid() - probe_labels().gt(0).to(at::kDouble)) * used /
-      used.sum();
-  const at::Tensor gradient = z.t().matmul(slope) + 2 * decay * w / 3;
-  CHECK(gradient.abs().max().item<double>() < 1e-4);
-  CHECK(slope.sum(0).abs().max().item<double>() < 1e-4);
-}
-
-TEST_CASE("LinearProbe: scale and offset of a feature do not matter, unknowns do not") {
-  LinearProbe probe;
-  probe.fit(probe_features(), probe_labels());
-  LinearProbe scaled;
-  scaled.fit(probe_features() * 100 - 7, probe_labels());
-  const at::Tensor x = fill({4, 5}, 3);
-  CHECK(is_close(scaled.scores(x * 100 - 7), probe.scores(x), 1e-4));
-
-  LinearProbe again;
-  again.fit(probe_features(), probe_labels());
-  CHECK(again.scores(x).equal(probe.scores(x)));  // deterministic
-
-  LinearProbe single;  // float features, as the trainer holds them
-  single.fit(probe_features().to(at::kFloat), probe_labels());
-  CHECK(is_close(single.scores(x.to(at::kFloat)), probe.scores(x), 1e-3));
-}
-
-TEST_CASE("LinearProbe: messages") {
-  const auto fit = [](const at::Tensor& x, const at::Tensor& y, bool assume = false) {
-    return error_of<c10::ValueError>([&] {
-      LinearProbe(LinearProbeOptions().assume_negative(assume).steps(1)).fit(x, y);
-    });
-  };
-  const at::Tensor x = probe_features();
-  CHECK(
-      fit(x.narrow(0, 0, 1), probe_labels().narrow(0, 0, 1)) ==
-      "LinearProbe::fit: expected at least two pictures (features are standardised), "
-      "got 1");
-  CHECK(error_of<c10::ValueError>([] {
-          LinearProbe probe(LinearProbeOptions().steps(0));
-        }) == "LinearProbe: expected steps > 0 and weight_decay >= 0, got 0 and 0.001");
-  CHECK(
-      fit(x[0], probe_labels()) ==
-      "LinearProbe::fit: expected features of shape [*, *], got [5]");
-  CHECK(
-      fit(x, probe_labels().narrow(0, 0, 3)) ==
-      "LinearProbe::fit: expected labels of shape [14, *], got [3, 3]");
-  CHECK(fit(x, probe_labels() * 3).find("{-1 absent, 0 unknown") != std::string::npos);
-  const at::Tensor unknown = at::zeros({14, 3}, at::kChar);
-  CHECK(
-      fit(x, unknown) ==
-      "LinearProbe::fit: expected at least one known label, got none");
-  CHECK(fit(x, unknown, /*assume=*/true) == "no error");
-  const at::Tensor broken =
-      x.masked_fill(x.gt(5), std::numeric_limits<double>::quiet_NaN());
-  CHECK(
-      fit(broken, probe_labels()) ==
-      "LinearProbe::fit: expected finite features, got NaN or infinity");
-  CHECK(error_of<c10::ValueError>([&x] {
-          LinearProbe().scores(x);
-        }) == "LinearProbe::scores: expected fit() to be called before");
-  LinearProbe probe(LinearProbeOptions().steps(1));
-  probe.fit(x, probe_labels());
-  CHECK(error_of<c10::ValueError>([&] {
-          probe.scores(at::zeros({2, 4}));
-        }) == "LinearProbe::scores: expected features of shape [*, 5], got [2, 4]");
-}
-
-TEST_CASE("pooled_features: global, mean and maximum of the cells") {
-  const trmml::clip::ImageFeatures images{
-      numbers({1, 2}, {1, 2}), numbers({0, 4, 2, -6}, {1, 2, 2})};
-  CHECK(trmml::pooled_features(images).equal(numbers({1, 2, 1, -1, 2, 4}, {1, 6})));
 }

@@ -1,25 +1,24 @@
 #include "trmml/method/trm_ml.hpp"
 
-#include "trmml/clip/freeze.hpp"
 #include "trmml/io/module_weights.hpp"
 #include "trmml/io/safetensors.hpp"
-#include "trmml/method/ablation.hpp"
 #include "trmml/method/classnames.hpp"
 #include "trmml/method/trm_ml_loss.hpp"
 
 #include <ATen/ATen.h>
-#include <torch/nn/modules/container/sequential.h>
-#include <torch/nn/modules/dropout.h>
-#include <torch/nn/modules/linear.h>
 
+#include <cmath>
+#include <cstdint>
 #include <limits>
 #include <memory>
 #include <set>
-#include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "method/letters.hpp"
 #include "method/small_model.hpp"
+#include "method/small_trm_ml.hpp"
 #include "support/catch.hpp"
 #include "support/errors.hpp"
 #include "support/modules.hpp"
@@ -29,13 +28,16 @@
 using small::kB;
 using small::kC;
 using small::kD;
+using support::classnames;
 using support::error_of;
 using support::fill;
 using support::is_close;
+using support::Letters;
+using support::make_model;
+using support::make_tower;
+using support::options;
 using trmml::ClassPosition;
-using trmml::MethodSwitches;
 using trmml::QueryInit;
-using trmml::Score;
 using trmml::TrmMl;
 using trmml::TrmMlOptions;
 using trmml::TrmMlOutput;
@@ -43,19 +45,6 @@ using trmml::clip::ImageFeatures;
 using trmml::functional::l2_normalise;
 
 namespace {
-
-TrmMlOptions options(int64_t n_cls = kC) {
-  TrmMlOptions all(n_cls, small::kWidth, kD);
-  all.prompts(small::prompts(n_cls));
-  all.matcher(trmml::RegionMatcherOptions(n_cls, kD).logit_scale_init(10));
-  return all;
-}
-
-TrmMl make_model(const TrmMlOptions& chosen = options(), int64_t seed = 1) {
-  at::manual_seed(static_cast<uint64_t>(seed));
-  return TrmMl(
-      chosen, small::embeddings(), small::text_encoder(), small::frozen_text());
-}
 
 void check_equal(const TrmMlOutput& a, const TrmMlOutput& b, double tolerance) {
   CHECK(is_close(a.saliency, b.saliency, tolerance));
@@ -127,14 +116,6 @@ TEST_CASE("TrmMl: forward changes no state and draws no random numbers") {
   model->forward(small::images());
   CHECK(global_generator().equal(before));
   CHECK(support::have_equal_state(*model, *copy));
-}
-
-TEST_CASE("score_of: the mean of the logits, or one of them") {
-  const TrmMlOutput output = make_model()->forward(small::images());
-  CHECK(is_close(
-      score_of(output), (output.region_logits + output.query_logits) / 2, 1e-7));
-  CHECK(score_of(output, Score::kRegion).equal(output.region_logits));
-  CHECK(score_of(output, Score::kQuery).equal(output.query_logits));
 }
 
 // ---------------------------------------------------------------- invariants
@@ -386,122 +367,6 @@ TEST_CASE("TrmMl: messages") {
 
 // ---------------------------------------------------------------- text
 
-namespace {
-
-constexpr int64_t kStart = 38;
-constexpr int64_t kEnd = 39;
-
-/// A tokenizer of letters: 'a' is 1; the start is 38, the end 39, anything else 27.
-struct Letters {
-  std::vector<int64_t> encode(const std::string& text) const {
-    std::vector<int64_t> ids;
-    for (const char c : text) {
-      if (c != ' ') {
-        ids.push_back(c >= 'a' && c <= 'z' ? c - 'a' + 1 : 27);
-      }
-    }
-    return ids;
-  }
-  at::Tensor tokenize(const std::vector<std::string>& texts, int64_t length) const {
-    at::Tensor all = at::zeros({static_cast<int64_t>(texts.size()), length}, at::kLong);
-    for (size_t i = 0; i < texts.size(); ++i) {
-      std::vector<int64_t> ids = encode(texts[i]);
-      ids.insert(ids.begin(), kStart);
-      ids.push_back(kEnd);
-      all[static_cast<int64_t>(i)]
-          .narrow(0, 0, static_cast<int64_t>(ids.size()))
-          .copy_(at::tensor(ids, at::kLong));
-    }
-    return all;
-  }
-  int64_t start_id() const { return kStart; }
-  int64_t end_id() const { return kEnd; }
-};
-
-trmml::clip::TextTransformer make_tower() {
-  at::manual_seed(11);
-  trmml::clip::TextTransformer tower(trmml::clip::TextTransformerOptions(kD)
-                                         .vocab_size(40)
-                                         .context_length(14)
-                                         .width(16)
-                                         .heads(2)
-                                         .layers(2));
-  trmml::clip::freeze(*tower);
-  return tower;
-}
-
-const std::vector<std::string>& classnames() {
-  static const std::vector<std::string> names = {"cat", "o", "ta xi"};
-  return names;
-}
-
-}  // namespace
-
-TEST_CASE("tokenize_classnames: names apart from what stands around them") {
-  const auto tokens = trmml::tokenize_classnames(Letters(), classnames(), "a b");
-  using Ids = std::vector<int64_t>;
-  CHECK(tokens.names == std::vector<Ids>{{3, 1, 20}, {15}, {20, 1, 24, 9}});
-  CHECK(tokens.prefix == Ids{kStart});
-  CHECK(tokens.suffix == Ids{27, kEnd});
-  CHECK(tokens.initial_words == Ids{1, 2});
-  CHECK(trmml::tokenize_classnames(Letters(), {"a"}).initial_words.empty());
-  CHECK(
-      error_of<c10::ValueError>([] {
-        trmml::tokenize_classnames(Letters(), {"cat", "  "});
-      }) ==
-      "tokenize_classnames: expected a category name with at least one token, got \"  "
-      "\"");
-}
-
-TEST_CASE("embed_classnames: the tower's own embeddings, without gradient") {
-  trmml::clip::TextTransformer tower = make_tower();
-  const auto tokens = trmml::tokenize_classnames(Letters(), classnames(), "a b");
-  const auto embeddings = trmml::embed_classnames(tower, tokens);
-  const at::Tensor& table = tower->token_embedding->weight;
-  const auto rows = [&table](const std::vector<int64_t>& ids) {
-    return table.index_select(0, at::tensor(ids, at::kLong));
-  };
-  CHECK(embeddings.prefix.equal(rows({kStart})));
-  CHECK(embeddings.names.equal(rows({3, 1, 20, 15, 20, 1, 24, 9})));
-  CHECK(embeddings.offsets == std::vector<int64_t>{0, 3, 4, 8});
-  CHECK(embeddings.suffix.equal(rows({27, kEnd})));
-  CHECK(embeddings.initial_ctx.equal(rows({1, 2})));
-  CHECK_FALSE(embeddings.names.requires_grad());
-  const auto plain = trmml::tokenize_classnames(Letters(), classnames());
-  CHECK_FALSE(trmml::embed_classnames(tower, plain).initial_ctx.defined());
-}
-
-TEST_CASE("frozen_text_features: each sentence through the tower, normalised") {
-  trmml::clip::TextTransformer tower = make_tower();
-  const at::Tensor features =
-      trmml::frozen_text_features(tower, Letters(), {"cat", "o"}, "a b ");
-  // "a b cat." and "a b o.", as ids.
-  const at::Tensor ids = at::tensor(
-                             {int64_t{kStart},
-                              int64_t{1},
-                              int64_t{2},
-                              int64_t{3},
-                              int64_t{1},
-                              int64_t{20},
-                              int64_t{27},
-                              int64_t{kEnd}},
-                             at::kLong)
-                             .unsqueeze(0);
-  const at::Tensor padded = at::constant_pad_nd(ids, {0, 14 - 8});
-  const at::Tensor first = tower->forward(padded).detach();
-  CHECK(features.sizes() == at::IntArrayRef({2, kD}));
-  CHECK(is_close(features[0], first[0] / first[0].norm(), 1e-5));
-  CHECK(is_close(features.norm(2, -1), at::ones({2}), 1e-6));
-  CHECK_FALSE(features.requires_grad());
-  // More texts than go through the tower at once.
-  const std::vector<std::string> many(300, "cat");
-  const at::Tensor all = trmml::frozen_text_features(tower, Letters(), many, "a b ");
-  CHECK(is_close(all, features[0].expand({300, kD}), 1e-5));
-  CHECK(error_of<c10::ValueError>([&] {
-          trmml::frozen_text_features(tower, Letters(), {});
-        }) == "frozen_text_features: expected at least one category name, got none");
-}
-
 TEST_CASE("TrmMl: without learned context a prompt is the text itself") {
   trmml::clip::TextTransformer tower = make_tower();
   TrmMlOptions chosen(kC, 16, kD);
@@ -566,86 +431,4 @@ TEST_CASE("TrmMl: packed prompts through a frozen tower equal padded ones") {
       }
     }
   }
-}
-
-// ---------------------------------------------------------------- ablation.hpp
-
-namespace {
-
-/// The parts of a row, one bit each.
-std::vector<bool> parts(const MethodSwitches& row) {
-  return {
-      row.assume_negative,
-      row.pooled,
-      row.distillation,
-      row.contrastive,
-      row.pseudo_labels,
-      row.zero_shot_at_test};
-}
-
-/// How many parts `row` has more than `base`; -1 when it lacks one.
-int extra_parts(const std::string& base, const std::string& row) {
-  const auto a = parts(trmml::method_switches(base));
-  const auto b = parts(trmml::method_switches(row));
-  int more = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    if (a[i] && !b[i]) {
-      return -1;
-    }
-    more += !a[i] && b[i] ? 1 : 0;
-  }
-  return more;
-}
-
-}  // namespace
-
-TEST_CASE("EvaluationMode: every part comes back in the mode it was in") {
-  torch::nn::Sequential model(torch::nn::Dropout(0.5), torch::nn::Linear(2, 2));
-  model->train();
-  model->ptr(0)->eval();  // a part that somebody froze
-  {
-    const trmml::EvaluationMode evaluation(*model);
-    CHECK_FALSE(model->is_training());
-    CHECK_FALSE(model->ptr(1)->is_training());
-  }
-  CHECK(model->is_training());
-  CHECK_FALSE(model->ptr(0)->is_training());
-  CHECK(model->ptr(1)->is_training());
-}
-
-TEST_CASE("methods: every row is the one before it and one part more") {
-  CHECK(extra_parts("region", "region+distillation") == 1);
-  CHECK(extra_parts("region+distillation", "region+distillation+contrastive") == 1);
-  CHECK(extra_parts("region+distillation+contrastive", "trm-ml") == 1);
-  CHECK(
-      extra_parts(
-          "region+distillation+contrastive",
-          "region+distillation+contrastive+zero-shot") == 1);
-  CHECK(extra_parts("text-pixel", "text-pixel+pseudo-labels") == 1);
-  CHECK(extra_parts("linear", "linear-assume-negative") == 1);
-  CHECK(extra_parts("linear", "linear-pooled") == 1);
-  CHECK(extra_parts("text-pixel", "region") == 0);  // the kind is what differs
-  using Kind = MethodSwitches::Kind;
-  CHECK(trmml::method_switches("zero-shot").kind == Kind::kZeroShot);
-  CHECK(trmml::method_switches("linear-pooled").kind == Kind::kLinear);
-  CHECK(trmml::method_switches("text-image").kind == Kind::kTextImage);
-  CHECK(trmml::method_switches("text-pixel+pseudo-labels").kind == Kind::kTextPixel);
-  CHECK(trmml::method_switches("trm-ml").kind == Kind::kRegion);
-  CHECK(trmml::method_switches("trm-ml").pseudo_labels);
-}
-
-TEST_CASE("methods: names are unique, an unknown one is answered with the list") {
-  std::set<std::string> names;
-  for (const auto& [name, switches] : trmml::methods()) {
-    names.insert(name);
-  }
-  CHECK(names.size() == trmml::methods().size());
-  CHECK(trmml::methods().front().first == "zero-shot");
-  CHECK(trmml::methods().back().first == "trm-ml");
-  CHECK(
-      error_of<std::invalid_argument>([] { trmml::method_switches("TRM"); }) ==
-      "expected a method of zero-shot, linear, linear-assume-negative, linear-pooled, "
-      "text-image, text-pixel, text-pixel+pseudo-labels, region, region+distillation, "
-      "region+distillation+contrastive, region+distillation+contrastive+zero-shot, "
-      "trm-ml, got \"TRM\"");
 }

@@ -2,9 +2,13 @@
 
 #include "trmml/data/split.hpp"
 
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "support/errors.hpp"
 
@@ -29,6 +33,19 @@ inline std::string present(const trmml::data::Split& split) {
     text += blank + "\n";
   }
   return text;
+}
+
+/// A row of labels as "+", "-" and "0" for unknown.
+inline std::vector<std::string> rows_of(const trmml::data::Split& split) {
+  std::vector<std::string> rows;
+  for (int64_t i = 0; i < split.table.labels.size(0); ++i) {
+    std::string row;
+    for (int64_t c = 0; c < split.table.labels.size(1); ++c) {
+      row += "-0+"[split.table.labels[i][c].item<int>() + 1];
+    }
+    rows.push_back(row);
+  }
+  return rows;
 }
 
 /// What a call complains about, with "FOLDER" for the path of `folder`;

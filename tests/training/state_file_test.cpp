@@ -1,3 +1,5 @@
+#include "trmml/training/state_file.hpp"
+
 #include <limits>
 #include <memory>
 #include <string>
@@ -199,4 +201,29 @@ TEST_CASE("a folder that is not there is named") {
   const std::string message =
       error_of<trmml::Error>([&] { train(setting, folder / "missing"); });
   CHECK(message.find((folder / "missing" / kState).string()) != std::string::npos);
+}
+
+TEST_CASE("state_number: whole numbers only") {
+  const trmml::io::Metadata metadata = {
+      {"epoch", "12"},
+      {"best", "-1"},
+      {"empty", ""},
+      {"tail", "12x"},
+      {"half", "1.5"},
+      {"huge", "18446744073709551615"}};
+  const auto read = [&metadata](const char* key) {
+    return trmml::training::state_number(metadata, key, "runs/last.safetensors");
+  };
+  CHECK(read("epoch") == 12);
+  CHECK(read("best") == -1);
+  const auto message = [&read](const char* key) {
+    return error_of<trmml::CheckpointError>([&] { read(key); });
+  };
+  const std::string expected =
+      "runs/last.safetensors: expected a whole number under \"";
+  CHECK(message("step") == expected + "step\" in the state's metadata, got nothing");
+  CHECK(message("tail") == expected + "tail\" in the state's metadata, got \"12x\"");
+  for (const char* key : {"empty", "half", "huge"}) {
+    CHECK(message(key).find(expected + key) == 0);
+  }
 }
