@@ -115,8 +115,8 @@ inline FrozenVisionTransformer::FrozenVisionTransformer(
   const auto norm = [&](const torch::nn::LayerNorm& from) {
     return Norm{own(from->weight), own(from->bias), from->options.eps()};
   };
-  // One buffer for all weights on their way into a layer: the first touch of fresh memory
-  // takes longer than the arithmetic.
+  // One buffer for all weights on their way into a layer: the first touch of fresh
+  // memory takes longer than the arithmetic.
   at::Tensor buffer = precise(tower.conv1->weight.new_empty({0}));
   const auto buffered = [&](const at::Tensor& x) {
     return buffer.resize_(x.sizes()).copy_(x);
