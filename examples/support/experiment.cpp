@@ -81,9 +81,8 @@ void check_known(
       training.pseudo_from_epoch() < training.epochs() && counts.absent == 0) {
     throw trmml::DataError(fmt::format(
         "{}: expected known absences, which pseudo-labels are counted by, got {} "
-        "present "
-        "and 0 absent ({}; choose a method without pseudo-labels, or "
-        "--single-positive)",
+        "present and 0 absent ({}; say with --positives-per-image how many positives a "
+        "picture has, or choose a method without pseudo-labels)",
         world.all_train.name,
         counts.present,
         options.protocol.description()));
@@ -193,8 +192,8 @@ Scores linear_scores(
   const at::Tensor train = features(world.train);
   const at::Tensor held_out = features(world.held_out);
   const at::Tensor test = features(world.test);
-  // Single positives know no absences: the pooled probe then has to assume them.
-  const bool assume = switches.assume_negative || options.protocol.is_single();
+  // Where no absence is known, the pooled probe has to assume them.
+  const bool assume = switches.assume_negative || positives_only(options);
   Scores best;
   double best_mAP = -1.0;
   for (const double decay : {1e-4, 1e-3, 1e-2, 1e-1}) {

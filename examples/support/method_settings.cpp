@@ -22,7 +22,7 @@ double mean_known_positives(const at::Tensor& observed) {
 // for the hidden ones, learn less when they have more to learn (held-out scenes, 1 %).
 bool may_be_starved(const RunOptions& options, const trmml::MethodSwitches& switches) {
   return options.defaults.spares_starved && switches.kind == Kind::kTextPixel &&
-         !switches.pseudo_labels && !options.protocol.is_single();
+         !switches.pseudo_labels && !positives_only(options);
 }
 
 bool is_starved(
@@ -59,12 +59,12 @@ trmml::PseudoLabelPolicy usual_policy(const Protocol& protocol) {
 }
 
 double usual_positive_share(const RunOptions& options) {
-  const bool is_random = options.protocol.is_single() && !options.protocol.is_salient();
-  return is_random ? 0.3 : options.defaults.share;
+  const bool is_drawn = positives_only(options) && !options.protocol.is_salient();
+  return is_drawn ? 0.3 : options.defaults.share;
 }
 
 double usual_negative_share(const RunOptions& options) {
-  return options.protocol.is_single() ? 0.0 : options.defaults.share;
+  return positives_only(options) ? 0.0 : options.defaults.share;
 }
 
 // On CPUs without it, bfloat16 works and is slow (docs/training.md, precision).
@@ -160,7 +160,7 @@ trmml::training::TrainerOptions trainer_options(
       is_starved(options, switches, observed)
           ? 3e-3
           : usual_prompt_learning_rate(options, switches)));
-  const bool late = options.protocol.is_single();
+  const bool late = positives_only(options);
   trainer.pseudo_from_epoch(options.pseudo_from_epoch.value_or(
       late ? trainer.epochs() * 8 / 15 : std::max<int64_t>(1, trainer.epochs() / 10)));
   return trainer;
@@ -174,7 +174,7 @@ trmml::TrmMlLossOptions loss_options(
   loss.unknown_labels(unknown_labels(options));
   loss.absent_weight(options.absent_weight.value_or(usual_absent_weight(switches)));
   const double reference =
-      options.protocol.is_single() ? 25.0 : options.defaults.pseudo_reference;
+      positives_only(options) ? 25.0 : options.defaults.pseudo_reference;
   loss.pseudo_weight(options.pseudo_weight.value_or(
       trmml::functional::pseudo_label_weight(observed, reference)));
   if (!switches.distillation) {
@@ -193,7 +193,6 @@ std::optional<trmml::PseudoLabelerOptions> pseudo_label_options(
   if (!switches.pseudo_labels) {
     return std::nullopt;
   }
-  const bool is_single = options.protocol.is_single();
   const bool is_salient = options.protocol.is_salient();
   trmml::PseudoLabelerOptions labeler;
   labeler.policy(options.policy.value_or(usual_policy(options.protocol)));
@@ -201,7 +200,7 @@ std::optional<trmml::PseudoLabelerOptions> pseudo_label_options(
       options.positive_share.value_or(usual_positive_share(options)));
   labeler.negative_share(
       options.negative_share.value_or(usual_negative_share(options)));
-  if (is_single) {
+  if (positives_only(options)) {
     labeler.prior(is_salient ? PositivePrior::kUniform : PositivePrior::kProportional)
         .positives_per_image(
             options.positives_per_image ? *options.positives_per_image
@@ -218,13 +217,13 @@ std::vector<std::pair<std::string, std::string>> settings_by_method(
     settings.emplace_back(flag, fmt::format("{}", value));
   };
   if (options.protocol.known_label_proportion()) {
-    add("--known-label-proportion", Protocol().options.known_label_proportion);
+    add("--known-label-proportion", options.defaults.known_label_proportion);
   }
   if (!may_be_starved(options, switches)) {
     add("--n-ctx", usual_context_length(options, switches));
     add("--prompt-learning-rate", usual_prompt_learning_rate(options, switches));
   }
-  add("--unknown-labels", options.protocol.is_single() ? "assume-absent" : "ignored");
+  add("--unknown-labels", positives_only(options) ? "assume-absent" : "ignored");
   add("--absent-weight", usual_absent_weight(switches));
   add("--policy", trmml::policy_name(usual_policy(options.protocol)));
   add("--positive-share", usual_positive_share(options));

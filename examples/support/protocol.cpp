@@ -25,6 +25,10 @@ bool Protocol::is_salient() const {
   return mask.empty() && options.protocol == Kind::kSalientPositive;
 }
 
+bool Protocol::hides_absences() const {
+  return is_single() || (mask.empty() && options.protocol == Kind::kMissingPositives);
+}
+
 bool Protocol::hides_nothing() const {
   return mask.empty() && (options.protocol == Kind::kAllLabels ||
                           known_label_proportion().value_or(0.0) >= 1.0);
@@ -112,7 +116,10 @@ void add_protocol(CLI::App& app, Protocol& protocol, bool all) {
   add("--known-label-proportion",
       Kind::kKnownLabelProportion,
       options.known_label_proportion,
-      "Share of the labels that training sees, in (0, 1] (0.1)")
+      fmt::format(
+          "Share of the labels that training sees, in (0, 1] ({:g})",
+          options.known_label_proportion)
+          .c_str())
       ->check(program::expects(
           "a number in (0, 1]", [](double value) { return value > 0 && value <= 1; }));
   choices.push_back(app.add_option_function<std::string>(

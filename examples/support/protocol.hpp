@@ -24,6 +24,9 @@ struct Protocol {
   /// One known positive a picture and no known absence.
   bool is_single() const;
   bool is_salient() const;
+
+  /// Positives alone are known: one or some of each picture.
+  bool hides_absences() const;
   bool hides_nothing() const;
 
   /// "10 % known labels", "single positive (salient)"; without the seed.

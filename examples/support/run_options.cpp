@@ -245,7 +245,7 @@ void add_loss_options(CLI::App& app, RunOptions& options) {
        {"assume-absent", UnknownLabels::kAssumeAbsent},
        {"splc", UnknownLabels::kSplc}},
       "",
-      "What an unknown label counts as (not set: ignored; single positives: "
+      "What an unknown label counts as (not set: ignored; where no absence is known: "
       "assume-absent)",
       [&loss](auto v) { loss.unknown_labels(v); });
   app.add_option(
@@ -289,7 +289,7 @@ void add_pseudo_label_options(CLI::App& app, RunOptions& options) {
   app.add_option(
          "--positives-per-image",
          options.positives_per_image,
-         "Prior of single positives: expected positives a picture")
+         "Expected positives a picture, where no absence is known")
       ->default_str(
           defaults.positives_per_image
               ? fmt::format("{}", *defaults.positives_per_image)
@@ -336,6 +336,7 @@ RunOptions::RunOptions(const Defaults& d) : defaults(d) {
   class_specific = d.class_specific;
   logit_scale = d.logit_scale;
   loss.distillation_weight(d.distillation_weight);
+  protocol.options.known_label_proportion = d.known_label_proportion;
 }
 
 void add_options(CLI::App& app, RunOptions& options, bool all_protocols) {
@@ -351,7 +352,7 @@ void add_options(CLI::App& app, RunOptions& options, bool all_protocols) {
 }
 
 bool is_defined(const std::string& method, const Protocol& protocol) {
-  return !(method == "linear" && protocol.is_single());
+  return !(method == "linear" && protocol.hides_absences());
 }
 
 trmml::MethodSwitches switches_of(const RunOptions& options) {
@@ -362,10 +363,17 @@ trmml::MethodSwitches switches_of(const RunOptions& options) {
   }
 }
 
+bool positives_only(const RunOptions& options) {
+  const Protocol& protocol = options.protocol;
+  return protocol.hides_absences() ||
+         (options.positives_per_image &&
+          (!protocol.mask.empty() || protocol.hides_nothing()));
+}
+
 trmml::UnknownLabels unknown_labels(const RunOptions& options) {
   using trmml::UnknownLabels;
   const UnknownLabels chosen = options.loss.unknown_labels();
-  return options.protocol.is_single() && chosen == UnknownLabels::kIgnored
+  return positives_only(options) && chosen == UnknownLabels::kIgnored
              ? UnknownLabels::kAssumeAbsent
              : chosen;
 }
@@ -474,7 +482,8 @@ void check_loss(
       app,
       s.has_prompts() && unknown_labels(options) == trmml::UnknownLabels::kAssumeAbsent,
       {"--absent-weight"},
-      s.has_prompts() ? "--single-positive or --unknown-labels assume-absent"
+      s.has_prompts() ? "--single-positive, --positives-left or --unknown-labels "
+                        "assume-absent"
                       : method_with(options, "prompts"));
 }
 
@@ -512,9 +521,9 @@ void check_pseudo_labels(
       "unknown labels that are ignored, got ones that are assumed to be absent");
   expect_effect(
       app,
-      options.protocol.is_single(),
+      positives_only(options),
       {"--positives-per-image"},
-      "--single-positive");
+      "--single-positive, --positives-left, --mask or all labels of a file");
   expect_effect(
       app,
       s.pseudo_labels,
@@ -535,7 +544,7 @@ void check_pseudo_labels(
         epochs,
         *options.pseudo_from_epoch));
   }
-  if (s.pseudo_labels && options.protocol.is_single() && !options.positives_per_image &&
+  if (s.pseudo_labels && positives_only(options) && !options.positives_per_image &&
       !options.defaults.positives_per_image) {
     throw program::UsageError(
         "--positives-per-image: expected the number of positives of a picture to "
@@ -550,18 +559,18 @@ void check(const CLI::App& app, const RunOptions& options) {
   const trmml::MethodSwitches s = switches_of(options);
   if (!is_defined(options.method, options.protocol)) {
     throw program::UsageError(
-        "--method linear: expected known absences, got single positives (use "
+        "--method linear: expected known absences, got positives alone (use "
         "linear-assume-negative)");
   }
   check_method(app, options, s);
   check_loss(app, options, s);
   check_pseudo_labels(app, options, s);
-  if (options.protocol.is_single() &&
+  if (positives_only(options) &&
       options.loss.unknown_labels() == trmml::UnknownLabels::kIgnored &&
       program::is_given(app, "--unknown-labels")) {
     throw program::UsageError(
-        "--unknown-labels: expected assume-absent or splc with --single-positive, got "
-        "ignored (no absence is known then)");
+        "--unknown-labels: expected assume-absent or splc where no absence is known, "
+        "got ignored");
   }
 }
 

@@ -37,7 +37,8 @@ struct Defaults {
   double evidence_visual = 1.0;
   double share = 0.6;              ///< of the expected entries that pseudo-labels take
   double pseudo_reference = 25.0;  ///< known positives a category where they count 1
-  std::optional<double> positives_per_image;  ///< prior of single positives
+  double known_label_proportion = 0.1;        ///< 1: nothing is hidden
+  std::optional<double> positives_per_image;  ///< prior where no absence is known
 
   /// text-pixel: fewer context tokens and a smaller rate where a category has fewer
   /// than ten known positives (chosen on FashionScenes).
@@ -88,8 +89,12 @@ struct RunOptions {
   std::optional<int64_t> pseudo_from_epoch;
 };
 
-/// What an unknown label counts as: what is chosen, but single positives know no
-/// absence, so they are assumed.
+/// Whether no absence is known: the protocol hides them all, or `positives_per_image`
+/// is given for labels that come from a file.
+bool positives_only(const RunOptions& options);
+
+/// What an unknown label counts as: what is chosen; where no absence is known, they are
+/// assumed.
 trmml::UnknownLabels unknown_labels(const RunOptions& options);
 
 /// The switches of the method. Throws `program::UsageError` when it is unknown.

@@ -29,6 +29,13 @@ Defaults voc_defaults() {
   return defaults;
 }
 
+// What a file of one's own does not know is unknown already.
+Defaults own_defaults() {
+  Defaults defaults;
+  defaults.known_label_proportion = 1.0;
+  return defaults;
+}
+
 // A config.toml holds what follows from its method and its protocol, too. That is no
 // choice, so it must not bind another method or protocol on the command line.
 class RunConfig : public program::ConfigFile {
@@ -121,7 +128,7 @@ const std::vector<TrainProgram>& train_programs() {
       {"train_csv",
        "Trains a method on data of one's own.",
        {"csv", "folder", "coco-json"},
-       {},
+       own_defaults(),
        ""},
       {"train_scenes",
        "Trains one method on FashionScenes.",

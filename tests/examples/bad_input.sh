@@ -16,7 +16,7 @@ for program in quickstart train_scenes; do
   expect 2 "$program: --known-label-proportion excludes --single-positive" \
     $program --known-label-proportion 0.1 --single-positive random
   expect 2 "$program: --single-positive: many not in {random,salient}" $program --single-positive many
-  expect 2 "$program: --method linear: expected known absences, got single positives (use linear-assume-negative)" \
+  expect 2 "$program: --method linear: expected known absences, got positives alone (use linear-assume-negative)" \
     $program --method linear --single-positive salient
   touch a_file
   expect 2 "$program: --out: expected a folder or a place for one, got a_file (Not a directory)" \
@@ -29,9 +29,9 @@ expect 2 "quickstart: --seeds: Value 0 not in range 1 to 100" quickstart --seeds
 expect 2 "quickstart: --threads: expected 0 or more, got -1" quickstart --threads -1
 
 effect="(it would have no effect)"
-expect 2 "train_scenes: --absent-weight: expected --single-positive or --unknown-labels assume-absent $effect" \
+expect 2 "train_scenes: --absent-weight: expected --single-positive, --positives-left or --unknown-labels assume-absent $effect" \
   train_scenes --absent-weight 0.5
-expect 2 "train_scenes: --positives-per-image: expected --single-positive $effect" \
+expect 2 "train_scenes: --positives-per-image: expected --single-positive, --positives-left, --mask or all labels of a file $effect" \
   train_scenes --positives-per-image 3
 expect 2 "train_scenes: --policy: expected a method with pseudo-labels, got region $effect" \
   train_scenes --method region --policy relations-soft
@@ -43,9 +43,9 @@ expect 2 "train_scenes: --epochs: expected a method with prompts, got linear $ef
   train_scenes --method linear --epochs 3
 expect 2 "train_scenes: --absent-weight: expected a method with prompts, got linear-pooled $effect" \
   train_scenes --method linear-pooled --single-positive random --absent-weight 0.5
-expect 2 "train_scenes: --absent-weight: expected --single-positive or --unknown-labels assume-absent $effect" \
+expect 2 "train_scenes: --absent-weight: expected --single-positive, --positives-left or --unknown-labels assume-absent $effect" \
   train_scenes --single-positive random --unknown-labels splc --absent-weight 0.5
-expect 2 "train_scenes: --unknown-labels: expected assume-absent or splc with --single-positive, got ignored (no absence is known then)" \
+expect 2 "train_scenes: --unknown-labels: expected assume-absent or splc where no absence is known, got ignored" \
   train_scenes --single-positive random --unknown-labels ignored
 expect 2 "train_scenes: --positives-per-image: expected a method with pseudo-labels, got region $effect" \
   train_scenes --method region --single-positive random --positives-per-image 3

@@ -82,10 +82,35 @@ def check_round_trip():
 
 # ---------------------------------------------------------------- before anything is encoded
 
+def write_positives(path):
+    """One positive of each training picture that has one, as SPLC's lists have it."""
+    pathlib.Path(path).write_text("".join(
+        f"street/{i}.jpg,{min(data_sets.positives(i))}\n" for i in data_sets.TRAIN if data_sets.positives(i)))
+
+
+def check_positives_only():
+    """Where no absence is known, absences are assumed and the prior is given."""
+    columns = [TRAIN_CSV, "--dataset", "csv", "--data", "sets/csv/columns-train.csv", "--test-data",
+               "sets/csv/columns-test.csv", "--values", "cole-complete", *CLIP, "--views", "1", "--cache",
+               "cache", "--epochs", "3", "--pseudo-from-epoch", "1", "--n-ctx", "2", "--positives-per-image",
+               "1.5"]
+    write_positives("positives.txt")
+    for out, *protocol in (("left", "--positives-left", "0.4"),
+                           ("listed", "--mask", "positives.txt", "--mask-code", "splc")):
+        said, _ = run(0, *columns, *protocol, "--out", out)
+        check(re.search(r"[1-9]\d* known, [1-9]\d* present and 0 absent$", said, re.M), f"{out}: {said}")
+        check("pseudo-from-epoch" not in report(out)["settings"], f"{out}: {report(out)['settings']}")
+    refused(2, "--unknown-labels: expected assume-absent or splc where no absence is known, got ignored",
+            *columns, "--positives-left", "0.4", "--unknown-labels", "ignored", "--dry-run")
+    said, _ = run(0, TRAIN_CSV, *SET, *CLIP, "--print-config")
+    check("known-label-proportion=1\n" in said, f"own data hide nothing: {said}")
+
+
 def check_early():
     """With and without --dry-run, and before the cache is touched."""
     pathlib.Path("mask.csv").write_text("image,category,state\nnone.jpg,dog,present\n")
     pathlib.Path("other.csv").write_text("image,labels\nstreet/0.jpg,lion;dog\n")
+    write_positives("positives.txt")
     for status, complaint, *options in (
             (3, "none.csv: .*--mask", "--mask", "none.csv", "--mask-code", "hcp"),
             (3, "mask.csv: .*none.jpg", "--mask", "mask.csv", "--mask-code", "hcp"),
@@ -96,14 +121,19 @@ def check_early():
             (2, "--attn-dim: expected 128", "--attention-init", "identity", "--attn-dim", "64"),
             (3, "expected known labels to train on, got none in 8 training pictures",
              "--removal-rate", "0.9999999"),
-            (3, "expected known absences.* got [0-9]+ present and 0 absent", "--positives-left", "0.4")):
+            (3, "expected known absences.* got [0-9]+ present and 0 absent .*--positives-per-image",
+             "--mask", "positives.txt", "--mask-code", "splc"),
+            (2, "--positives-per-image: expected the number of positives of a picture",
+             "--positives-left", "0.4"),
+            (2, "--positives-per-image: expected --single-positive, --positives-left, --mask or all labels",
+             "--positives-per-image", "1.5", "--known-label-proportion", "0.5")):
         words = [TRAIN_CSV, *SET, *CLIP, "--cache", "untouched", *options]
         refused(status, complaint, *words, "--dry-run")
         refused(status, complaint, *words, "--out", "refused")
     for protocol in (["--single-positive", "salient"], ["--known-label-proportion", "1"]):
         refused(2, "--mask-seed: expected labels that are hidden by a draw, got ", TRAIN_CSV, *SET, *CLIP,
                 *protocol, "--method", "region", "--mask-seed", "3", "--dry-run")
-    for protocol, largest in (([], 2**32 - 1), (["--positives-left", "0.4"], 2**32 - 1),
+    for protocol, largest in ((["--known-label-proportion", "0.5"], 2**32 - 1), (["--positives-left", "0.4"], 2**32 - 1),
                               (["--single-positive", "random"], 2**32 - 1 - 1200)):
         words = [TRAIN_CSV, *SET, *CLIP, *protocol, "--method", "linear-pooled", "--dry-run", "--seed"]
         refused(2, f"--seed: expected at most {largest}, .*, got {largest + 1}", *words, str(largest + 1))
@@ -308,6 +338,7 @@ check_bad_config()
 check_round_trip()
 check_early()
 check_cache()
+check_positives_only()
 check_cache_of_others()
 check_fingerprint()
 check_few_categories()
