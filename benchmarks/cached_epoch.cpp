@@ -82,7 +82,7 @@ int main(int argc, char** argv) {
       std::make_shared<Noise>(kEncoded),
       std::make_shared<Noise>(kEncoded),
       [&tower](const at::Tensor& images) {
-        return tower.features(images, clip::DenseForm::kPlain);
+        return tower.image_features(images, clip::DenseForm::kPlain);
       },
       training::EncodedPicturesOptions().workers(1).batch_size(kEncoded));
 

@@ -124,11 +124,11 @@ void Encoding::texts() {
 void Encoding::append(const Batch& batch) {
   std::map<std::string, at::Tensor> rows;
   if (!batch.indices.empty() && options_.dense.empty()) {
-    rows["features"] = tower_->global(batch.pixels);
+    rows["features"] = tower_->encode_image(batch.pixels);
   } else if (!batch.indices.empty()) {
     const auto form =
         options_.dense == "plain" ? DenseForm::kPlain : DenseForm::kDualCoOp;
-    const auto features = tower_->features(batch.pixels, form);
+    const auto features = tower_->image_features(batch.pixels, form);
     rows["features"] = features.global;
     rows["regions"] = features.regions;
   }

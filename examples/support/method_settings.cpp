@@ -225,7 +225,7 @@ std::vector<std::pair<std::string, std::string>> settings_by_method(
   }
   add("--unknown-labels", positives_only(options) ? "assume-absent" : "ignored");
   add("--absent-weight", usual_absent_weight(switches));
-  add("--policy", trmml::policy_name(usual_policy(options.protocol)));
+  add("--policy", trmml::to_string(usual_policy(options.protocol)));
   add("--positive-share", usual_positive_share(options));
   add("--negative-share", usual_negative_share(options));
   return settings;

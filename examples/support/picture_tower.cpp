@@ -37,7 +37,7 @@ trmml::training::ImageEncoder encoder_of(
           form,
           pixels = trmml::clip::PreprocessOptions(options.resolution)](
              const at::Tensor& images) {
-    return tower->features(
+    return tower->image_features(
         trmml::data::normalize(images.to(device), pixels.mean(), pixels.std()), form);
   };
 }

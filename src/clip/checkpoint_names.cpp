@@ -186,7 +186,13 @@ Named name_tensors(Weights& weights) {
     const bool is_number =
         rest == "input_resolution" || rest == "context_length" || rest == "vocab_size";
     if (is_number && tensor.numel() == 1) {
-      named.numbers[rest] = static_cast<int64_t>(tensor.item<double>());
+      const double number = tensor.item<double>();
+      if (!(number >= 0 && number <= 1 << 24)) {
+        fail(
+            weights.file,
+            fmt::format("expected a size as {}, got {}", model.prefix + rest, number));
+      }
+      named.numbers[rest] = static_cast<int64_t>(number);
     } else if (
         ends_with_part(rest, "attn_mask") || ends_with_part(rest, "position_ids")) {
       named.ignored.push_back(rest);

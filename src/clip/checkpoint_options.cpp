@@ -155,11 +155,25 @@ class Chooser {
   void override_with_options(ClipModelOptions& model) const {
     if (auto* image = std::get_if<VisionTransformerOptions>(&model.image())) {
       image->quick_gelu(options_.quick_gelu().value_or(image->quick_gelu()));
+      check_heads("image_heads", options_.image_heads(), image->width());
       image->heads(options_.image_heads().value_or(image->heads()));
     }
     TextTransformerOptions& text = model.text();
     text.quick_gelu(options_.quick_gelu().value_or(text.quick_gelu()));
+    check_heads("text_heads", options_.text_heads(), text.width());
     text.heads(options_.text_heads().value_or(text.heads()));
+  }
+
+  static void
+  check_heads(const char* name, const std::optional<int64_t>& option, int64_t width) {
+    TORCH_CHECK_VALUE(
+        !option || (*option > 0 && width % *option == 0),
+        "load_clip: expected ",
+        name,
+        " that divide the width ",
+        width,
+        ", got ",
+        option.value_or(0));
   }
 
   int64_t choose_heads(

@@ -283,8 +283,8 @@ Split read_coco(const fs::path& root, Part part, const CocoOptions& options) {
       "read_coco: expected the year 2014 or 2017, got ",
       options.year());
   check_part("read_coco", part, {Part::kTrain, Part::kVal});
-  const std::string folder = fmt::format("{}{}", name_of(part), options.year());
-  const std::string name = fmt::format("COCO {} {}", options.year(), name_of(part));
+  const std::string folder = fmt::format("{}{}", to_string(part), options.year());
+  const std::string name = fmt::format("COCO {} {}", options.year(), to_string(part));
   const fs::path file = root / "annotations" / ("instances_" + folder + ".json");
   std::error_code error;
   if (!fs::exists(file, error)) {

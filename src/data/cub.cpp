@@ -329,7 +329,7 @@ Split read_cub(const fs::path& root, Part part, const CubOptions& options) {
   const fs::path parts = split.root / "train_test_split.txt";
   const fs::path labels = split.root / "attributes" / "image_attribute_labels.txt";
 
-  Faults faults(fmt::format("CUB-200-2011 {}", name_of(part)));
+  Faults faults(fmt::format("CUB-200-2011 {}", to_string(part)));
   PictureList pictures(split.root, "images/", options.check_pictures());
   split.table.classnames = read_attributes(attributes, faults);
   const Membership in_part = read_parts(parts, part == Part::kTrain, faults);
@@ -337,7 +337,7 @@ Split read_cub(const fs::path& root, Part part, const CubOptions& options) {
       read_images(split.root / "images.txt", parts, in_part, pictures, faults);
   if (pictures.size() == 0 && faults.count() == 0) {
     faults.add(
-        parts, "", fmt::format("expected pictures of {}, got none", name_of(part)));
+        parts, "", fmt::format("expected pictures of {}, got none", to_string(part)));
   }
   faults.throw_if_any();
 
@@ -353,7 +353,7 @@ Split read_cub(const fs::path& root, Part part, const CubOptions& options) {
 
   split.name = fmt::format(
       "CUB-200-2011 {}, {} attributes{}",
-      name_of(part),
+      to_string(part),
       n_attributes,
       min_certainty == 1 ? ""
                          : fmt::format(", certainty of at least {}", min_certainty));

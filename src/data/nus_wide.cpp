@@ -117,7 +117,7 @@ Split read_nus_wide(const fs::path& root, Part part, const NusWideOptions& optio
       "read_nus_wide: expected a folder of pictures below root, got \"",
       folder,
       "\"");
-  Faults faults(fmt::format("NUS-WIDE {}", name_of(part)));
+  Faults faults(fmt::format("NUS-WIDE {}", to_string(part)));
   Split split;
   split.root = root;
   split.table.classnames = read_concepts(root, options, faults);

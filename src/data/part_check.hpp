@@ -21,10 +21,10 @@ check_part(std::string_view reader, Part part, std::initializer_list<Part> parts
   for (const Part& one : parts) {
     const bool is_last = &one == parts.end() - 1;
     names += names.empty() ? "" : is_last ? " or " : ", ";
-    names += name_of(one);
+    names += to_string(one);
   }
   TORCH_CHECK_VALUE(
-      false, reader, ": expected part ", names, ", got \"", name_of(part), "\"");
+      false, reader, ": expected part ", names, ", got \"", to_string(part), "\"");
 }
 
 }  // namespace trmml::data

@@ -380,6 +380,17 @@ FashionMnist FashionMnist::load(const std::filesystem::path& folder) {
     const size_t pool = i < kPretrainPhotos ? 0 : i < kTrainingPhotos ? 1 : 2;
     photos.by_garment_[pool][garments[i]].push_back(i);
   }
+  for (const auto& pool : photos.by_garment_) {
+    for (size_t garment = 0; garment < pool.size(); ++garment) {
+      if (pool[garment].empty()) {
+        throw DataError(fmt::format(
+            "Fashion-MNIST: {}: expected photographs of every garment in every pool, "
+            "got none with the label {}",
+            folder.string(),
+            garment));
+      }
+    }
+  }
   return photos;
 }
 
@@ -468,6 +479,9 @@ std::vector<int64_t> salient_categories(
   std::mt19937 engine(1200 + seed);
   std::vector<int64_t> categories;
   for (const Scene& scene : items) {
+    TORCH_CHECK_VALUE(
+        !scene.items.empty(),
+        "salient_categories: expected scenes with items, got none");
     const auto largest = std::max_element(
         scene.items.begin(),
         scene.items.end(),
@@ -491,6 +505,8 @@ std::string scene_caption(const Scene& scene, std::mt19937& engine) {
       "a photo showing {}.",
       "this is {}.",
       "there is {}."};
+  TORCH_CHECK_VALUE(
+      !scene.items.empty(), "scene_caption: expected a scene with items, got none");
   std::vector<SceneItem> mentioned;
   for (const SceneItem& item : scene.items) {
     if (legacy_uniform(engine) < 0.7) {

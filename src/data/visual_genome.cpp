@@ -125,7 +125,7 @@ std::string describe(
     kind = fmt::format("lists of other sizes than the published {}", published);
   }
   return fmt::format(
-      "VG-{} {}, {}, {} pictures", options.n_cls(), name_of(part), kind, pictures);
+      "VG-{} {}, {}, {} pictures", options.n_cls(), to_string(part), kind, pictures);
 }
 
 }  // namespace

@@ -163,7 +163,7 @@ Split read_visual_genome_256(
       options.objects().empty() ? root / "objects.json" : options.objects();
   const fs::path groups =
       options.categories().empty() ? root / "vg256.json" : options.categories();
-  const std::string_view part_name = name_of(part);
+  const std::string_view part_name = to_string(part);
   Faults faults(fmt::format("VG-256 {}", part_name));
   const Categories categories = read_categories(groups, faults);
   const std::vector<Picture> pictures = read_pictures(objects, categories, faults);

@@ -274,7 +274,7 @@ Split read_voc(const fs::path& root, Part part, const VocOptions& options) {
   split.name = fmt::format(
       "VOC{} {}, difficult objects {}",
       options.year(),
-      name_of(part),
+      to_string(part),
       name_of(options.difficult()));
   split.root = find_folder(root, options.year());
   split.table.classnames = category_names();
@@ -282,7 +282,7 @@ Split read_voc(const fs::path& root, Part part, const VocOptions& options) {
 
   Faults faults(split.name);
   const fs::path list =
-      split.root / "ImageSets" / "Main" / fmt::format("{}.txt", name_of(part));
+      split.root / "ImageSets" / "Main" / fmt::format("{}.txt", to_string(part));
   const std::optional<std::string> text = read_utf8(list, faults);
   faults.throw_if_any();
   if (!fs::is_directory(split.root / "Annotations")) {

@@ -238,9 +238,10 @@ TEST_CASE("weights that stay in the file give the same tower") {
       const at::Tensor images = support::clip_images(1, side);
       ClipModel a = copied.model;
       ClipModel b = mapped.model;
-      const auto expected = FrozenImageTower(*a).features(images, DenseForm::kDualCoOp);
+      const auto expected =
+          FrozenImageTower(*a).image_features(images, DenseForm::kDualCoOp);
       const auto features =
-          FrozenImageTower(*b, at::kFloat).features(images, DenseForm::kDualCoOp);
+          FrozenImageTower(*b, at::kFloat).image_features(images, DenseForm::kDualCoOp);
       // The weights are the same bit for bit; products of the same numbers at other
       // places in memory are the same to rounding.
       CHECK(support::relative_difference(features.global, expected.global) < 1e-6);
@@ -550,7 +551,7 @@ TEST_CASE("heads that nothing tells are asked for") {
   CHECK(
       error_of_tensors(
           open_clip_tensors(), CheckpointOptions().image_heads(0).text_heads(2)) ==
-      "model.safetensors: VisionTransformerOptions: expected heads above 0, got 0");
+      "load_clip: expected image_heads that divide the width 8, got 0");
 }
 
 TEST_CASE("half precision is up-cast, and other types are made on request") {

@@ -73,12 +73,12 @@ double worst_difference(
   };
   for (const DenseForm form : {DenseForm::kPlain, DenseForm::kDualCoOp}) {
     const ImageFeatures expected = plain->image_features(images, form);
-    const ImageFeatures both = tower.features(images, form);
+    const ImageFeatures both = tower.image_features(images, form);
     compare(both.global, expected.global);
     compare(both.regions, expected.regions);
     compare(tower.regions(images, form), expected.regions);
   }
-  compare(tower.global(images), plain->encode_image(images));
+  compare(tower.encode_image(images), plain->encode_image(images));
   return worst;
 }
 
@@ -106,7 +106,7 @@ TEST_CASE("FrozenImageTower: bfloat16 is the same within its digits", "[clip]") 
     const FrozenImageTower tower(*model, at::kBFloat16);
     for (const auto& shape : kShapes) {
       const at::Tensor images = pictures(shape);
-      CHECK(tower.global(images).scalar_type() == at::kBFloat16);
+      CHECK(tower.encode_image(images).scalar_type() == at::kBFloat16);
       CHECK(worst_difference(model, tower, images) < 0.05);
     }
   }
@@ -117,7 +117,7 @@ TEST_CASE("FrozenImageTower: the tower of its kind", "[clip]") {
   const auto same = [&](const auto& tower, ClipModel& model) {
     const FrozenImageTower either(*model);
     const ImageFeatures both = tower.features(images, DenseForm::kPlain);
-    CHECK(both.global.equal(either.global(images)));
+    CHECK(both.global.equal(either.encode_image(images)));
     CHECK(both.regions.equal(either.regions(images, DenseForm::kPlain)));
     CHECK(both.global.equal(tower.global(images)));
     CHECK(both.regions.equal(tower.regions(images, DenseForm::kPlain)));
@@ -164,7 +164,7 @@ TEST_CASE("FrozenImageTower: any memory format, no pictures, no gradients", "[cl
         0);
     // What comes out may be part of a graph.
     at::Tensor weight = at::ones({8}).requires_grad_();
-    (tower.global(images) * weight).sum().backward();
+    (tower.encode_image(images) * weight).sum().backward();
     CHECK(weight.grad().defined());
   }
 }
@@ -174,14 +174,14 @@ TEST_CASE("FrozenImageTower: keeps the weights that it was made of", "[clip]") {
   for (ClipModel& model : models()) {
     const FrozenImageTower tower(*model);
     const at::Tensor images = pictures({1, 3, 64, 64}).to(at::kFloat);
-    const ImageFeatures expected = tower.features(images, DenseForm::kDualCoOp);
+    const ImageFeatures expected = tower.image_features(images, DenseForm::kDualCoOp);
     for (auto& parameter : model->visual().parameters()) {
       parameter.zero_();
     }
     for (auto& buffer : model->visual().buffers()) {
       buffer.zero_();
     }
-    const ImageFeatures after = tower.features(images, DenseForm::kDualCoOp);
+    const ImageFeatures after = tower.image_features(images, DenseForm::kDualCoOp);
     CHECK(support::difference(after.global, expected.global) == 0);
     CHECK(support::difference(after.regions, expected.regions) == 0);
   }
@@ -190,7 +190,7 @@ TEST_CASE("FrozenImageTower: keeps the weights that it was made of", "[clip]") {
 TEST_CASE("FrozenImageTower: messages", "[clip]") {
   const auto message = [](ClipModel model, at::IntArrayRef shape) {
     return support::error_of<c10::ValueError>(
-        [&] { FrozenImageTower(*model).global(at::zeros(shape)); });
+        [&] { FrozenImageTower(*model).encode_image(at::zeros(shape)); });
   };
   CHECK(
       message(small_resnet(), {1, 3, 64, 31}) ==

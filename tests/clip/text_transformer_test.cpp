@@ -279,6 +279,20 @@ TEST_CASE("TextTransformer: numerical gradients in double", "[clip]") {
   }
 }
 
+TEST_CASE("TextTransformer: prompts of another floating type are converted", "[clip]") {
+  TextTransformer tower = make_tower(small_options(), torch::kBFloat16);
+  const PromptCase two = {"two", 2, 3, {2, 4}, true};
+  Prompts single = make_prompts(two, 16, torch::kFloat);
+  const Prompts reduced = {
+      single.common.detach().to(torch::kBFloat16),
+      single.own.detach().to(torch::kBFloat16),
+      single.offsets};
+  const torch::Tensor features = tower->forward(single);
+  CHECK(features.equal(tower->forward(reduced)));
+  features.sum().backward();
+  CHECK(single.common.grad().scalar_type() == torch::kFloat);
+}
+
 TEST_CASE("TextTransformer: frozen, gradients reach the prompts only", "[clip]") {
   TextTransformer tower = make_tower(small_options());
   for (auto& parameter : tower->parameters()) {

@@ -165,3 +165,25 @@ TEST_CASE("recompute: backward() computes in the type of forward()", "[core]") {
   CHECK(is_equal(again[0], plain[0]));
   CHECK(is_equal(again[1], plain[1]));
 }
+
+TEST_CASE("recompute: one guard around all hides no weight", "[core]") {
+  Problem problem;
+  problem.linear->to(at::kFloat);
+  const at::Tensor x = problem.x.detach().to(at::kFloat);
+  const auto function = [&](const Tensors& in) {
+    return Tensors{problem.linear->forward(in[0])};
+  };
+  const auto gradient = [&](const Tensors& out) {
+    return torch::autograd::grad(
+        {out[0].to(at::kFloat).square().sum()}, {problem.linear->weight})[0];
+  };
+  at::Tensor plain;
+  {
+    const trmml::AutocastGuard autocast(at::kCPU, true);
+    plain = gradient(function({x}));
+  }
+  const trmml::AutocastGuard autocast(at::kCPU, true);
+  CHECK(is_equal(
+      gradient(recompute(function, {x}, problem.linear->parameters())), plain));
+  CHECK(is_equal(gradient(function({x})), plain));  // behind a recomputed one
+}

@@ -109,6 +109,12 @@ TEST_CASE("captions mention a part of what is there") {
   CHECK(shorter > 10);
 }
 
+TEST_CASE("a scene without items is refused") {
+  std::mt19937 engine(7);
+  CHECK_THROWS_AS(scene_caption({}, engine), c10::ValueError);
+  CHECK_THROWS_AS(salient_categories({Scene()}, 0), c10::ValueError);
+}
+
 TEST_CASE("a missing or broken Fashion-MNIST is named") {
   const auto folder = std::filesystem::temp_directory_path() / "trmml_no_fashion";
   std::filesystem::remove_all(folder);
@@ -125,5 +131,27 @@ TEST_CASE("a missing or broken Fashion-MNIST is named") {
   CHECK(message().find("dataset-fashion-mnist") != std::string::npos);
   std::ofstream(folder / "train-images-idx3-ubyte") << "too short";
   CHECK(message().find("expected 47040016 bytes") != std::string::npos);
+
+  // Complete files, of which the labels leave out the last garment.
+  const auto write_idx = [&folder](
+                             const std::string& name, uint32_t count, bool images) {
+    std::string bytes = {0, 0, 8, static_cast<char>(images ? 3 : 1)};
+    for (const int shift : {24, 16, 8, 0}) {
+      bytes.push_back(static_cast<char>(count >> shift & 255));
+    }
+    bytes.append(images ? std::string("\0\0\0\x1c\0\0\0\x1c", 8) : "");
+    for (uint32_t i = 0; i < count && !images; ++i) {
+      bytes.push_back(static_cast<char>(i % 9));
+    }
+    std::ofstream(folder / name, std::ios::binary) << bytes;
+    if (images) {
+      std::filesystem::resize_file(folder / name, 16 + uintmax_t{count} * 28 * 28);
+    }
+  };
+  write_idx("train-images-idx3-ubyte", 60000, true);
+  write_idx("t10k-images-idx3-ubyte", 10000, true);
+  write_idx("train-labels-idx1-ubyte", 60000, false);
+  write_idx("t10k-labels-idx1-ubyte", 10000, false);
+  CHECK(message().find("got none with the label 9") != std::string::npos);
   std::filesystem::remove_all(folder);
 }

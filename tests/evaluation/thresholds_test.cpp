@@ -160,4 +160,8 @@ TEST_CASE("thresholds refuse what they cannot divide") {
   CHECK_THROWS_AS(choose_thresholds(logits, y), std::invalid_argument);
   CHECK_THROWS_AS(choose_thresholds(p, y.topRows(1)), std::invalid_argument);
   CHECK_THROWS_AS(metrics_at_thresholds(p, y, {0.5}), std::invalid_argument);
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  CHECK_THROWS_AS(metrics_at_thresholds(p, y, {0.5, 1.5}), std::invalid_argument);
+  CHECK_THROWS_AS(metrics_at_thresholds(p, y, {nan, 0.5}), std::invalid_argument);
+  CHECK_THROWS_AS(choose_thresholds(p, y, 5.0), std::invalid_argument);
 }

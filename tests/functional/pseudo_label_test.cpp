@@ -248,7 +248,7 @@ TEST_CASE("splc_pseudo_labels, merge_labels, confident_absences") {
       f::merge_labels(labels, states({1, -1, -1, 1}, {1, 4})),
       states({1, -1, 1, -1}, {1, 4})));
   CHECK(
-      is_equal(f::confident_absences(labels, logits), states({0, -1, 1, -1}, {1, 4})));
+      is_equal(f::confident_absences(logits, labels), states({0, -1, 1, -1}, {1, 4})));
 }
 
 TEST_CASE("pseudo_label_weight: 25 over the known positives a category, clipped") {
@@ -303,7 +303,7 @@ TEST_CASE("pseudo-labels: numbers out of range are refused") {
           f::splc_pseudo_labels(evidence, labels, 1);
         }) == "functional::splc_pseudo_labels: expected a threshold in (0, 1), got 1");
   CHECK(message([&] {
-          f::confident_absences(labels, evidence, -0.1);
+          f::confident_absences(evidence, labels, -0.1);
         }) == "functional::confident_absences: expected `below` in [0, 1], got -0.1");
   CHECK(
       message([&] { f::pseudo_label_weight(labels, 25, 3, 0.3); }) ==
@@ -317,12 +317,12 @@ TEST_CASE("labels: a type without -1 is refused wherever labels go") {
   const auto message = [](const auto& call) { return error_of<c10::TypeError>(call); };
   for (const at::Tensor& wrong : {good.to(at::kByte), good.to(at::kBool)}) {
     CHECK(
-        message([&] { f::confident_absences(wrong, logits); })
+        message([&] { f::confident_absences(logits, wrong); })
             .find("functional::confident_absences: expected labels of a signed type, "
                   "got ") == 0);
     CHECK(message([&] { f::merge_labels(wrong, good); }) != "no error");
     CHECK(message([&] { f::merge_labels(good, wrong); }) != "no error");
     CHECK(message([&] { f::expected_positives(wrong); }) != "no error");
   }
-  CHECK(message([&] { f::confident_absences(good, logits); }) == "no error");
+  CHECK(message([&] { f::confident_absences(logits, good); }) == "no error");
 }

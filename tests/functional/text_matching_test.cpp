@@ -144,6 +144,15 @@ TEST_CASE("text matching: exchanging present and absent turns the image score ro
       1e-12));
 }
 
+TEST_CASE("text matching: features of two types meet in the wider one") {
+  const at::Tensor reduced = text().to(at::kBFloat16);
+  const at::Tensor image = text_image_logits(fill({kB, kD}, 1), reduced, scale());
+  CHECK(image.equal(
+      text_image_logits(fill({kB, kD}, 1), reduced.to(at::kDouble), scale())));
+  const at::Tensor pixel = text_pixel_logits(regions(), reduced, scale());
+  CHECK(pixel.equal(text_pixel_logits(regions(), reduced.to(at::kDouble), scale())));
+}
+
 TEST_CASE("text matching: messages") {
   const auto image = [](const at::Tensor& g, const at::Tensor& t) {
     return error_of<c10::ValueError>([&] { text_image_logits(g, t, scale()); });

@@ -1,6 +1,7 @@
 #include "trmml/method/linear_probe.hpp"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
 #include <limits>
 #include <string>
@@ -78,6 +79,26 @@ TEST_CASE("LinearProbe: scale and offset of a feature do not matter, unknowns do
   LinearProbe single;  // float features, as the trainer holds them
   single.fit(probe_features().to(at::kFloat), probe_labels());
   CHECK(is_close(single.scores(x.to(at::kFloat)), probe.scores(x), 1e-3));
+}
+
+TEST_CASE(
+    "LinearProbe: the gradient mode and the graph of the features do not matter") {
+  LinearProbe plain, inside, with_graph;
+  plain.fit(probe_features(), probe_labels());
+  with_graph.fit(probe_features().requires_grad_() * 1.0, probe_labels());
+  const c10::NoGradGuard no_grad;
+  inside.fit(probe_features(), probe_labels());
+  const at::Tensor expected = plain.scores(probe_features());
+  CHECK(inside.scores(probe_features()).equal(expected));
+  CHECK(with_graph.scores(probe_features()).equal(expected));
+}
+
+TEST_CASE("LinearProbe: half precision is computed in float") {
+  const at::Tensor features = probe_features().to(at::kHalf);
+  LinearProbe half, single;
+  half.fit(features, probe_labels());
+  single.fit(features.to(at::kFloat), probe_labels());
+  CHECK(half.scores(features).equal(single.scores(features.to(at::kFloat))));
 }
 
 TEST_CASE("LinearProbe: messages") {

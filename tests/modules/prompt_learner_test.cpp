@@ -200,6 +200,31 @@ TEST_CASE("PromptLearner: clone, save and load, to") {
   CHECK(is_close(moved.dense().embeddings.cpu(), before, 1e-6));
 }
 
+TEST_CASE("PromptLearner: a state brings its names, of whatever lengths") {
+  PromptLearner learner = make(false, ClassPosition::kEnd);
+  const at::Tensor names = fill({6, 4}, 5);
+  PromptLearner other(
+      learner->options,
+      trmml::pack_classnames(
+          fill({1, 4}, 1),
+          {names.narrow(0, 0, 1), names.narrow(0, 1, 2), names.narrow(0, 3, 3)},
+          fill({2, 4}, 3)));
+  CHECK(other->forward().offsets != learner->forward().offsets);
+  support::save_and_load(learner, other);
+  CHECK(other->forward().offsets == learner->forward().offsets);
+  CHECK(is_equal(
+      other->forward().dense().embeddings, learner->forward().dense().embeddings));
+}
+
+TEST_CASE("PromptLearner: the context of a reduced text tower is trained in float") {
+  ClassnameEmbeddings embeddings = three_names();
+  embeddings.names = embeddings.names.to(at::kBFloat16);
+  PromptLearner learner(PromptLearnerOptions(3, 4).n_ctx(3), embeddings);
+  CHECK(learner->ctx.scalar_type() == at::kFloat);
+  CHECK(learner->token_names.scalar_type() == at::kBFloat16);
+  CHECK(learner->forward().common.scalar_type() == at::kFloat);
+}
+
 TEST_CASE("PromptLearner: print and messages") {
   CHECK(
       support::printed(*make(true, ClassPosition::kMiddle)) ==

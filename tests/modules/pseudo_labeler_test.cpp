@@ -208,7 +208,10 @@ TEST_CASE("PseudoLabeler: clone, device, names, print") {
   const std::vector<std::string> names{
       "relations", "relations-soft", "threshold", "precision", "rank", "splc"};
   for (size_t i = 0; i < names.size(); ++i) {
-    CHECK(trmml::policy_name(static_cast<PseudoLabelPolicy>(i)) == names[i]);
+    CHECK(trmml::to_string(static_cast<PseudoLabelPolicy>(i)) == names[i]);
+    CHECK(
+        trmml::parse_pseudo_label_policy(names[i]) ==
+        static_cast<PseudoLabelPolicy>(i));
   }
   CHECK(
       support::printed(*PseudoLabeler()) ==

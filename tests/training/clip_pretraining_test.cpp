@@ -245,6 +245,29 @@ TEST_CASE("ClipPretraining: a loss that is not finite") {
   CHECK(run.steps_done() == 1);
 }
 
+TEST_CASE("ClipPretraining: a gradient that is not finite leaves the weights alone") {
+  ClipModel model = make_model();
+  ClipPretraining run(model, options());
+  model->logit_scale.register_hook([](const at::Tensor& gradient) {
+    return gradient * std::numeric_limits<double>::infinity();
+  });
+  const at::Tensor before = model->text->text_projection.detach().clone();
+  CHECK(
+      error_of<trmml::Error>([&] { run.step(make_batch()); }) ==
+      "ClipPretraining::step: expected a finite gradient at step 0, got inf (lower the "
+      "learning rate)");
+  CHECK(model->text->text_projection.equal(before));
+  CHECK(run.steps_done() == 0);
+}
+
+TEST_CASE("ClipPretraining: no step behind the last one") {
+  ClipPretraining run(make_model(), options(1));
+  run.step(make_batch());
+  CHECK(error_of<c10::ValueError>([&] {
+          run.step(make_batch());
+        }) == "ClipPretraining::step: expected at most 1 steps, as the options say");
+}
+
 TEST_CASE("ClipPretraining: options out of range") {
   const auto message = [](const ClipPretrainingOptions& chosen) {
     return error_of<c10::ValueError>(

@@ -106,7 +106,10 @@ struct ClipModelOptions {
 /// ```
 class ClipModelImpl : public torch::nn::Cloneable<ClipModelImpl> {
  public:
-  explicit ClipModelImpl(const ClipModelOptions& options_) : options(options_) {
+  /// Throws what the constructor of the options throws, also when a tower was set
+  /// later.
+  explicit ClipModelImpl(const ClipModelOptions& options_)
+      : options(options_.image(), options_.text()) {
     reset();
   }
 

@@ -27,19 +27,20 @@ namespace trmml::clip {
 /// Example:
 /// ```
 /// const clip::FrozenImageTower tower(*model);
-/// auto [global, regions] = tower.features(images, clip::DenseForm::kDualCoOp);
+/// auto [global, regions] = tower.image_features(images, clip::DenseForm::kDualCoOp);
 /// ```
 class FrozenImageTower {
  public:
-  /// Numbers of the type of the model's weights.
+  /// Numbers of the type of the image tower's weights; on a CPU single precision
+  /// instead of half, which it does not multiply.
   explicit FrozenImageTower(ClipModelImpl& model)
-      : FrozenImageTower(model, model.logit_scale.scalar_type()) {}
+      : FrozenImageTower(model, type_of(model)) {}
 
   FrozenImageTower(ClipModelImpl& model, at::ScalarType dtype)
       : tower_(make(model, dtype)) {}
 
   /// [B, 3, H, W] -> [B, D].
-  at::Tensor global(const at::Tensor& images) const {
+  at::Tensor encode_image(const at::Tensor& images) const {
     return std::visit([&](const auto& t) { return t.global(images); }, tower_);
   }
 
@@ -49,12 +50,19 @@ class FrozenImageTower {
   }
 
   /// Both, from one pass.
-  ImageFeatures features(const at::Tensor& images, DenseForm form) const {
+  ImageFeatures image_features(const at::Tensor& images, DenseForm form) const {
     return std::visit([&](const auto& t) { return t.features(images, form); }, tower_);
   }
 
  private:
   using Tower = std::variant<FrozenResNet, FrozenVisionTransformer>;
+
+  static at::ScalarType type_of(ClipModelImpl& model) {
+    const at::Tensor& weight = model.visual_resnet ? model.visual_resnet->conv1->weight
+                                                   : model.visual_transformer->proj;
+    const bool is_half = weight.scalar_type() == at::kHalf;
+    return is_half && weight.is_cpu() ? at::kFloat : weight.scalar_type();
+  }
 
   static Tower make(ClipModelImpl& model, at::ScalarType dtype) {
     if (model.visual_resnet) {

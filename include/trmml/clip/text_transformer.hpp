@@ -114,6 +114,7 @@ class TextTransformerImpl : public torch::nn::Cloneable<TextTransformerImpl> {
 
   /// Prompts (token embeddings, see `trmml::Prompts`) -> [P, C, D]: the same numbers
   /// and gradients as `forward_embeddings` of the padded prompts, for much less work.
+  /// Other floating types are converted to that of the weights.
   /// The tokens that all categories share are computed once a prompt, each category
   /// adds its own, unpadded, and the last block works for the end tokens only. Many
   /// categories are encoded in chunks, see `TextTransformerOptions::chunk_tokens`.
@@ -393,8 +394,11 @@ inline void TextTransformerImpl::check_prompts(const Prompts& prompts) const {
 
 inline torch::Tensor TextTransformerImpl::forward(const Prompts& prompts) {
   check_prompts(prompts);
-  const int64_t tokens = prompts.n_prompts() * prompts.own.size(-2);
-  return tokens <= options.chunk_tokens() ? encode(prompts) : encode_chunks(prompts);
+  const torch::Dtype type = positional_embedding.scalar_type();
+  const Prompts typed = {
+      prompts.common.to(type), prompts.own.to(type), prompts.offsets};
+  const int64_t tokens = typed.n_prompts() * typed.own.size(-2);
+  return tokens <= options.chunk_tokens() ? encode(typed) : encode_chunks(typed);
 }
 
 inline torch::Tensor TextTransformerImpl::encode_chunks(const Prompts& prompts) {

@@ -2,12 +2,14 @@
 
 #include "trmml/core/torch_version.hpp"
 
+#include <ATen/autocast_mode.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/ivalue.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <functional>
 #include <utility>
 #include <vector>
@@ -30,6 +32,19 @@ struct RecomputedFunction : torch::CustomClassHolder {
   AutocastState autocast;  // of forward(): backward() runs outside of its guard
 };
 
+/// Autocast keeps no casts while it lives: those that are made without a graph would
+/// hide the weights from a later pass with one.
+class NoAutocastCache {
+ public:
+  NoAutocastCache() { at::autocast::set_autocast_cache_enabled(false); }
+  ~NoAutocastCache() { at::autocast::set_autocast_cache_enabled(was_enabled_); }
+  NoAutocastCache(const NoAutocastCache&) = delete;
+  NoAutocastCache& operator=(const NoAutocastCache&) = delete;
+
+ private:
+  bool was_enabled_ = at::autocast::is_autocast_cache_enabled();
+};
+
 struct Recompute : torch::autograd::Function<Recompute> {
   using Tensors = torch::autograd::variable_list;
 
@@ -40,6 +55,7 @@ struct Recompute : torch::autograd::Function<Recompute> {
     context->saved_data["body"] = c10::IValue::make_capsule(body);
     context->save_for_backward(tensors.vec());
     context->set_materialize_grads(false);
+    const NoAutocastCache no_cache;
     return body->function(tensors.slice(0, body->n_inputs).vec());
   }
 
@@ -58,6 +74,7 @@ struct Recompute : torch::autograd::Function<Recompute> {
     {
       const c10::AutoGradMode with_graph(true);
       const AutocastGuard autocast(body->device, body->autocast);
+      const NoAutocastCache no_cache;
       const Tensors all =
           body->function(at::TensorList(tensors).slice(0, body->n_inputs).vec());
       for (size_t i = 0; i < all.size(); ++i) {
@@ -124,7 +141,8 @@ inline std::vector<at::Tensor> recompute(
   tensors.insert(tensors.end(), parameters.begin(), parameters.end());
   auto body = c10::make_intrusive<detail::RecomputedFunction>(std::move(function));
   body->n_inputs = inputs.size();
-  if (!tensors.empty() && tensors.front().is_cuda()) {
+  const auto is_cuda = [](const at::Tensor& tensor) { return tensor.is_cuda(); };
+  if (std::any_of(tensors.begin(), tensors.end(), is_cuda)) {
     body->device = c10::kCUDA;
   }
   body->autocast = autocast_state(body->device);

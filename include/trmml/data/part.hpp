@@ -9,7 +9,7 @@ namespace trmml::data {
 enum class Part { kTrain, kVal, kTrainVal, kTest };
 
 /// "train", "val", "trainval" or "test", as the files of data sets are named.
-constexpr std::string_view name_of(Part part) {
+constexpr std::string_view to_string(Part part) {
   switch (part) {
     case Part::kTrain:
       return "train";

@@ -115,6 +115,14 @@ void count_row(
   }
 }
 
+inline void check_threshold(double threshold, std::string_view where) {
+  if (!(threshold >= 0.0 && threshold <= 1.0)) {
+    std::ostringstream text;
+    text << where << ": expected a threshold in [0, 1], got " << threshold;
+    throw std::invalid_argument(text.str());
+  }
+}
+
 template <typename T>
 MultilabelMetrics metrics_at_threshold(
     const ScoresRef<T>& probabilities,
@@ -125,11 +133,7 @@ MultilabelMetrics metrics_at_threshold(
   check_labels_and_mask(
       probabilities.rows(), probabilities.cols(), labels, ignore, kWhere);
   check_probabilities(probabilities, kWhere);
-  if (!(threshold >= 0.0 && threshold <= 1.0)) {
-    std::ostringstream text;
-    text << kWhere << ": expected a threshold in [0, 1], got " << threshold;
-    throw std::invalid_argument(text.str());
-  }
+  check_threshold(threshold, kWhere);
   std::vector<Counts> counts(static_cast<std::size_t>(probabilities.cols()));
   for (Eigen::Index n = 0; n < probabilities.rows(); ++n) {
     const auto is_predicted = [&](Eigen::Index c) {

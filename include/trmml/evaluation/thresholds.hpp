@@ -18,7 +18,7 @@ namespace trmml::evaluation {
 
 /// What `choose_thresholds` returns.
 struct Thresholds {
-  std::vector<double> values;  ///< [C] in [0, 1)
+  std::vector<double> values;  ///< [C] in [0, 1]
   std::vector<double> F1;      ///< [C] on what they were chosen on; NaN: not chosen
 };
 
@@ -61,6 +61,7 @@ Thresholds choose_thresholds(
   check_labels_and_mask(
       probabilities.rows(), probabilities.cols(), labels, ignore, kWhere);
   check_probabilities(probabilities, kWhere);
+  check_threshold(otherwise, kWhere);
   Thresholds result;
   for_each_ranking<T>(
       probabilities,
@@ -93,6 +94,9 @@ MultilabelMetrics metrics_at_thresholds(
          << " categories, got " << thresholds.size();
     throw std::invalid_argument(text.str());
   }
+  for (const double threshold : thresholds) {
+    check_threshold(threshold, kWhere);
+  }
   std::vector<Counts> counts(thresholds.size());
   for (Eigen::Index n = 0; n < probabilities.rows(); ++n) {
     const auto is_predicted = [&](Eigen::Index c) {
@@ -124,7 +128,7 @@ MultilabelMetrics metrics_at_thresholds(
 /// Shapes: probabilities [N, C] in [0, 1]; labels [N, C] in {-1, 0, +1}, unknown
 /// entries are not counted; ignore [N, C] or empty, entries that are not counted
 /// either. Time N log N for a category. Throws `std::invalid_argument` on shapes that
-/// disagree, other labels, NaN, or values outside [0, 1].
+/// disagree, other labels, NaN, or values outside [0, 1], `otherwise` among them.
 ///
 /// Example:
 /// ```

@@ -547,14 +547,14 @@ inline at::Tensor merge_labels(
 /// Unknown entries that the model holds for absent, as labels: for settings without
 /// known absences, whose negative prototypes need some. Ours (default 0.1).
 ///
-/// Shapes: labels, logits [B, C] -> labels with -1 where an unknown entry has
+/// Shapes: logits, labels [B, C] -> labels with -1 where an unknown entry has
 /// sigmoid(logit) < `below`, in [0, 1]. No gradient.
 /// ```
-/// bank->update(q, functional::confident_absences(labels, region_logits), text);
+/// bank->update(q, functional::confident_absences(region_logits, labels), text);
 /// ```
 inline at::Tensor confident_absences(
-    const at::Tensor& labels,
     const at::Tensor& logits,
+    const at::Tensor& labels,
     double below = 0.1) {
   constexpr auto kWhere = "functional::confident_absences";
   TORCH_CHECK_VALUE(

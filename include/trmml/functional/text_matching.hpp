@@ -7,6 +7,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <string_view>
 
 // What TRM-ML is compared with: matching the text with the whole image, or with every
 // cell. Two prompts per category (present, absent), as DualCoOp has them.
@@ -27,6 +28,11 @@ inline void check_two_prompts(
       "two prompts per category: present, absent");
 }
 
+// Image and text may come from towers of different types.
+inline at::ScalarType common_type(const at::Tensor& image, const at::Tensor& text) {
+  return at::promoteTypes(image.scalar_type(), text.scalar_type());
+}
+
 }  // namespace detail
 
 /// Text-image matching: the whole image against the two prompts of each category,
@@ -45,9 +51,10 @@ inline at::Tensor text_image_logits(
   constexpr auto kWhere = "functional::text_image_logits";
   check_shape(global_features, {kAnySize, kAnySize}, kWhere, "global_features");
   detail::check_two_prompts(text_features, global_features.size(1), kWhere);
-  const at::Tensor text = l2_normalise(text_features);
-  return logit_scale *
-         l2_normalise(global_features).matmul((text[0] - text[1]).t());  // [B, C]
+  const at::ScalarType type = detail::common_type(global_features, text_features);
+  const at::Tensor text = l2_normalise(text_features.to(type));
+  return logit_scale * l2_normalise(global_features.to(type))
+                           .matmul((text[0] - text[1]).t());  // [B, C]
 }
 
 /// Text-pixel matching: every cell against the two prompts of each category, cells
@@ -74,8 +81,9 @@ inline at::Tensor text_pixel_logits(
       region_features, {kAnySize, kAnySize, kAnySize}, kWhere, "region_features");
   detail::check_two_prompts(text_features, region_features.size(2), kWhere);
   TORCH_CHECK_VALUE(sharpness > 0, kWhere, ": expected sharpness > 0, got ", sharpness);
-  const at::Tensor text = l2_normalise(text_features);
-  const at::Tensor cells = l2_normalise(region_features);
+  const at::ScalarType type = detail::common_type(region_features, text_features);
+  const at::Tensor text = l2_normalise(text_features.to(type));
+  const at::Tensor cells = l2_normalise(region_features.to(type));
   const at::Tensor present = cells.matmul(text[0].t());  // [B, R, C]
   const at::Tensor absent = cells.matmul(text[1].t());   // [B, R, C]
   const at::Tensor weights = (present * (logit_scale * sharpness)).softmax(1);

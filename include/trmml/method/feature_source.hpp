@@ -79,8 +79,8 @@ class StoredFeatures : public FeatureSource {
 ///
 /// Example:
 /// ```
-/// TrainingSet train{clip->image_features(images), labels};  // in memory
-/// TrainingSet other{std::make_shared<MyFeatures>(folder), labels};
+/// TrainingSet train{clip->image_features(images, clip::DenseForm::kDualCoOp), labels};
+/// // in memory TrainingSet other{std::make_shared<MyFeatures>(folder), labels};
 /// ```
 class Features {
  public:

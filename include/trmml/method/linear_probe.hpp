@@ -2,8 +2,10 @@
 
 #include "trmml/clip/image_features.hpp"
 #include "trmml/core/check.hpp"
+#include "trmml/functional/similarity.hpp"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 #include <torch/arg.h>
 #include <torch/optim/adam.h>
 
@@ -28,10 +30,11 @@ struct LinearProbeOptions {
 /// \f[ z = W \tfrac{x - \mu}{\sigma} + b \f]
 ///
 /// Shapes (N pictures, F features): fit(features [N, F], labels [N, C] in {-1, 0, +1});
-/// scores(features [n, F]) -> [n, C] logits. Deterministic. Throws `c10::ValueError`
-/// for options out of range, fewer than two pictures, wrong shapes and labels, for
-/// features that hold NaN or infinity, and when known labels are asked for and none is
-/// known.
+/// scores(features [n, F]) -> [n, C] logits. Half and bfloat16 are computed in float;
+/// no gradient reaches the features in `fit`, whatever the gradient mode.
+/// Deterministic. Throws `c10::ValueError` for options out of range, fewer than two
+/// pictures, wrong shapes and labels, for features that hold NaN or infinity, and when
+/// known labels are asked for and none is known.
 /// ```
 /// LinearProbe probe;
 /// probe.fit(features.global, labels);
@@ -50,6 +53,7 @@ class LinearProbe {
 
   void fit(const at::Tensor& features, const at::Tensor& labels) {
     check_shape(features, {kAnySize, kAnySize}, "LinearProbe::fit", "features");
+    check_floating(features, "LinearProbe::fit", "features");
     check_labels(labels, {features.size(0), kAnySize}, "LinearProbe::fit");
     TORCH_CHECK_VALUE(
         features.size(0) >= 2,
@@ -59,13 +63,14 @@ class LinearProbe {
     TORCH_CHECK_VALUE(
         features.isfinite().all().item<bool>(),
         "LinearProbe::fit: expected finite features, got NaN or infinity");
-    mean_ = features.mean(0);
-    deviation_ = features.std(0) + 1e-6;
-    const at::Tensor x = standardised(features);
-    const at::Tensor target = labels.gt(0).to(x.scalar_type());
-    const at::Tensor used = options.assume_negative()
-                                ? at::ones_like(target)
-                                : labels.ne(0).to(x.scalar_type());
+    const c10::AutoGradMode with_graph(true);
+    const at::Tensor raw = functional::promote_reduced(features.detach());
+    mean_ = raw.mean(0);
+    deviation_ = raw.std(0) + 1e-6;
+    const at::Tensor x = standardised(raw);
+    const at::Tensor target = labels.gt(0).to(x.options());
+    const at::Tensor used = options.assume_negative() ? at::ones_like(target)
+                                                      : labels.ne(0).to(x.options());
     const double n_used = used.sum().item<double>();
     TORCH_CHECK_VALUE(
         n_used > 0, "LinearProbe::fit: expected at least one known label, got none");
@@ -97,7 +102,8 @@ class LinearProbe {
         weight_.defined(), "LinearProbe::scores: expected fit() to be called before");
     check_shape(
         features, {kAnySize, weight_.size(0)}, "LinearProbe::scores", "features");
-    return at::matmul(standardised(features), weight_) + bias_;
+    return at::matmul(standardised(functional::promote_reduced(features)), weight_) +
+           bias_;
   }
 
   /// The options this probe was built with.

@@ -108,11 +108,12 @@ inline ClassnameEmbeddings pack_classnames(
 ///     generic, kEnd      S = 1 + M      own [T, w]: name, suffix
 ///     generic, kMiddle   S = 1 + M / 2  own [P, T, w]: name, second half, suffix
 ///     class-specific     S = 1          own [P, T, w]: all but the start token
-/// Parameter: `ctx` [P, M, w] or [P, C, M, w]. Buffers: `token_prefix` [1, w],
-/// `token_names` [T, w], `token_suffix` [n, w]. Gradients reach `ctx`. `forward`
-/// changes no state and draws no random numbers; initial values come from the global
-/// generator. Throws `c10::ValueError` at construction when options or embeddings
-/// contradict each other.
+/// Parameter: `ctx` [P, M, w] or [P, C, M, w], in single precision or better. Buffers:
+/// `token_prefix` [1, w], `token_names` [T, w], `token_counts` [C] (rows of
+/// `token_names` that each category has), `token_suffix` [n, w]. Gradients reach `ctx`.
+/// `forward` changes no state and draws no random numbers; initial values come from the
+/// global generator. Throws `c10::ValueError` at construction when options or
+/// embeddings contradict each other.
 ///
 /// ```
 /// PromptLearner prompt_learner(PromptLearnerOptions(n_cls, width), embeddings);
@@ -137,10 +138,12 @@ class PromptLearnerImpl : public torch::nn::Cloneable<PromptLearnerImpl> {
   at::Tensor ctx;           ///< [P, M, w] or [P, C, M, w]
   at::Tensor token_prefix;  ///< [1, w]
   at::Tensor token_names;   ///< [T, w]
+  at::Tensor token_counts;  ///< [C], of each name; they sum up to T
   at::Tensor token_suffix;  ///< [n, w]
 
  private:
   void check() const;
+  std::vector<int64_t> name_offsets() const;
 
   ClassnameEmbeddings embeddings_;
 };
@@ -229,13 +232,17 @@ inline void PromptLearnerImpl::reset() {
   token_prefix = buffer("token_prefix", embeddings_.prefix);
   token_names = buffer("token_names", embeddings_.names);
   token_suffix = buffer("token_suffix", embeddings_.suffix);
+  token_counts = register_buffer(
+      "token_counts", at::tensor(embeddings_.offsets, at::kLong).diff());
+  const auto trained =
+      type.dtype(at::promoteTypes(token_names.scalar_type(), at::kFloat));
   const int64_t p = options.n_prompts();
   const int64_t m = options.n_ctx();
   const int64_t w = options.ctx_dim();
   ctx = register_parameter(
       "ctx",
-      options.class_specific() ? at::empty({p, options.n_cls(), m, w}, type)
-                               : at::empty({p, m, w}, type));
+      options.class_specific() ? at::empty({p, options.n_cls(), m, w}, trained)
+                               : at::empty({p, m, w}, trained));
   reset_parameters();
 }
 
@@ -254,10 +261,27 @@ inline void PromptLearnerImpl::reset_parameters() {
   }
 }
 
+// From the buffers: a state that was loaded may have other names.
+inline std::vector<int64_t> PromptLearnerImpl::name_offsets() const {
+  const at::Tensor counts = token_counts.to(at::kCPU, at::kLong).contiguous();
+  std::vector<int64_t> offsets = {0};
+  for (int64_t c = 0; c < counts.size(0); ++c) {
+    offsets.push_back(offsets.back() + counts.data_ptr<int64_t>()[c]);
+  }
+  TORCH_CHECK_VALUE(
+      offsets.back() == token_names.size(0),
+      "PromptLearner: expected token_counts that sum up to the ",
+      token_names.size(0),
+      " rows of token_names, got ",
+      offsets.back());
+  return offsets;
+}
+
 inline Prompts PromptLearnerImpl::forward() {
   const int64_t n_prompts = options.n_prompts();
   const int64_t n_ctx = options.n_ctx();
-  const int64_t n_names = token_names.size(0);
+  const std::vector<int64_t> names = name_offsets();
+  const int64_t n_names = names.back();
   const int64_t n_suffix = token_suffix.size(0);
   const bool middle = options.class_position() == ClassPosition::kMiddle;
   const bool specific = options.class_specific();
@@ -284,8 +308,8 @@ inline Prompts PromptLearnerImpl::forward() {
   };
   prompts.offsets.push_back(0);
   for (int64_t c = 0; c < options.n_cls(); ++c) {
-    const int64_t name = embeddings_.offsets[static_cast<size_t>(c)];
-    const int64_t name_end = embeddings_.offsets[static_cast<size_t>(c) + 1];
+    const int64_t name = names[static_cast<size_t>(c)];
+    const int64_t name_end = names[static_cast<size_t>(c) + 1];
     const int64_t context = first_ctx + (specific ? c * n_ctx : 0);
     if (specific) {
       pick(context, before_name);

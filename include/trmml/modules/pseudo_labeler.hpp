@@ -14,6 +14,8 @@
 
 #include <cstdint>
 #include <ostream>
+#include <string>
+#include <string_view>
 
 namespace trmml {
 
@@ -177,7 +179,7 @@ class PseudoLabelerImpl : public torch::nn::Cloneable<PseudoLabelerImpl> {
 TORCH_MODULE(PseudoLabeler);
 
 /// "relations", "relations-soft", "threshold", "precision", "rank" or "splc".
-inline const char* policy_name(PseudoLabelPolicy policy) {
+inline std::string to_string(PseudoLabelPolicy policy) {
   switch (policy) {
     case PseudoLabelPolicy::kRelations:
       return "relations";
@@ -193,6 +195,30 @@ inline const char* policy_name(PseudoLabelPolicy policy) {
       return "splc";
   }
   return "unknown";
+}
+
+/// The inverse of `to_string`. Throws `c10::ValueError` for any other text.
+inline PseudoLabelPolicy parse_pseudo_label_policy(std::string_view name) {
+  std::string names;
+  for (const auto policy :
+       {PseudoLabelPolicy::kRelations,
+        PseudoLabelPolicy::kRelationsSoft,
+        PseudoLabelPolicy::kThreshold,
+        PseudoLabelPolicy::kPrecision,
+        PseudoLabelPolicy::kRank,
+        PseudoLabelPolicy::kSplc}) {
+    if (to_string(policy) == name) {
+      return policy;
+    }
+    names += (names.empty() ? "" : ", ") + to_string(policy);
+  }
+  TORCH_CHECK_VALUE(
+      false,
+      "parse_pseudo_label_policy: expected one of ",
+      names,
+      ", got \"",
+      name,
+      "\"");
 }
 
 inline PseudoLabelerImpl::PseudoLabelerImpl(const PseudoLabelerOptions& options_)
@@ -334,7 +360,7 @@ inline at::Tensor PseudoLabelerImpl::expected_positives(
 }
 
 inline void PseudoLabelerImpl::pretty_print(std::ostream& stream) const {
-  stream << "trmml::PseudoLabeler(policy=" << policy_name(options.policy())
+  stream << "trmml::PseudoLabeler(policy=" << to_string(options.policy())
          << ", positive_share=" << options.positive_share()
          << ", negative_share=" << options.negative_share() << ")";
 }

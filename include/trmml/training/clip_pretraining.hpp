@@ -85,9 +85,15 @@ class ClipPretraining {
     model_->train();
   }
 
-  /// One step of training; returns the loss. Throws `trmml::Error` when it is not
-  /// finite.
+  /// One step of training; returns the loss. Throws `trmml::Error` when the loss or the
+  /// gradient is not finite, before any weight changes, and `c10::ValueError` behind
+  /// the last step.
   double step(const PairBatch& batch) {
+    TORCH_CHECK_VALUE(
+        step_ < options_.steps(),
+        "ClipPretraining::step: expected at most ",
+        options_.steps(),
+        " steps, as the options say");
     set_learning_rate();
     at::Tensor image_features;
     {
@@ -102,16 +108,13 @@ class ClipPretraining {
     const at::Tensor loss = 0.5 * (at::cross_entropy_loss(logits, target) +
                                    at::cross_entropy_loss(logits.t(), target));
     const double value = loss.item<double>();
-    if (!std::isfinite(value)) {
-      throw Error(fmt::format(
-          "ClipPretraining::step: expected a finite loss at step {}, got {} (lower the "
-          "learning rate)",
-          step_,
-          value));
-    }
+    expect_finite("loss", value);
     optimizer_.zero_grad();
     loss.backward();
-    torch::nn::utils::clip_grad_norm_(model_->parameters(), options_.max_grad_norm());
+    expect_finite(
+        "gradient",
+        torch::nn::utils::clip_grad_norm_(
+            model_->parameters(), options_.max_grad_norm()));
     optimizer_.step();
     {
       const torch::NoGradGuard no_grad;
@@ -169,6 +172,17 @@ class ClipPretraining {
     all.emplace_back(decayed, settings(options_.weight_decay()));
     all.emplace_back(plain, settings(0.0));
     return all;
+  }
+
+  void expect_finite(const char* what, double value) const {
+    if (!std::isfinite(value)) {
+      throw Error(fmt::format(
+          "ClipPretraining::step: expected a finite {} at step {}, got {} (lower the "
+          "learning rate)",
+          what,
+          step_,
+          value));
+    }
   }
 
   void set_learning_rate() {

@@ -45,9 +45,11 @@ class Ema {
    public:
     explicit Applied(const Ema& ema) : ema_(ema) {
       const c10::NoGradGuard no_grad;
-      for (size_t i = 0; i < ema_.average_.size(); ++i) {
-        at::Tensor parameter = ema_.parameters_[i].second;
+      for (const auto& [name, parameter] : ema_.parameters_) {
         own_.push_back(parameter.detach().clone());
+      }
+      for (size_t i = 0; i < own_.size(); ++i) {
+        at::Tensor parameter = ema_.parameters_[i].second;
         parameter.copy_(ema_.average_[i]);
       }
     }

@@ -245,7 +245,7 @@ class TrainingStep {
         loss_->options.unknown_labels() == UnknownLabels::kIgnored
             ? targets.labels
             : functional::confident_absences(
-                  targets.labels, output.region_logits, options_.absent_below());
+                  output.region_logits, targets.labels, options_.absent_below());
     return bank->collect(
         method_->prototype_features(output).detach(),
         labels,
