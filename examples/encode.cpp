@@ -41,7 +41,9 @@ void check(const CLI::App& app, const clip_program::EncodeOptions& options) {
        "--filter",
        "--pillow",
        "--exif-orientation",
-       "--skip-bad"},
+       "--skip-unreadable",
+       "--workers",
+       "--stop-after-batches"},
       "--images");
   program::expect_effect(app, !has_images, {"--vocab", "--truncate"}, "--texts");
   program::check_ending("--out", options.out, {".safetensors"});
@@ -75,6 +77,11 @@ int main(int argc, char** argv) {
          "--save-every", options.save_every, "Seconds of work that a crash may cost")
       ->check(program::at_least(0.0));
   clip_program::add_options(app, options.clip);
+  app.add_option(
+         "--stop-after-batches",
+         options.clip.stop_after_batches,
+         "Stop after so many, as a signal would; 0: never")
+      ->check(program::at_least(0));
   program::parse(app, argc, argv);
   return program::run("encode", [&] { encode(app, options); });
 }

@@ -27,7 +27,7 @@
 #include "support/evaluation.hpp"
 #include "support/metric_options.hpp"
 #include "support/program.hpp"
-#include "support/score_files.hpp"
+#include "support/score_reader.hpp"
 
 namespace {
 

@@ -23,13 +23,19 @@ namespace {
 void inspect(const CLI::App& app, const inspection::Options& options) {
   using data_set::Part;
   data_set::check(app, options.data);
-  if (options.out.empty() && program::is_given(app, "--thumbnails")) {
-    throw program::UsageError("--thumbnails: has no effect without --out");
-  }
+  const bool has_page = !options.out.empty();
+  program::expect_effect(app, has_page, {"--thumbnails"}, "--out");
+  program::expect_effect(
+      app,
+      options.decode != "0" || (has_page && options.thumbnails > 0),
+      {"--workers"},
+      "--decode, or --out with --thumbnails");
+  program::expect_effect(
+      app, options.part != "train", {"--test-data"}, "--part test or both");
   if (options.part != "train" && !data_set::has_part(options.data, Part::kTest)) {
     throw program::UsageError("--part " + options.part + ": needs --test-data");
   }
-  if (!options.out.empty()) {
+  if (has_page) {
     program::make_folder(options.out);
   }
   program::catch_signals();
@@ -39,7 +45,7 @@ void inspect(const CLI::App& app, const inspection::Options& options) {
       inspection.add(part);
     }
   }
-  if (!options.out.empty()) {
+  if (has_page) {
     inspection.write();
     fmt::print("wrote {0}/inspect.json, {0}/inspect.html\n", options.out);
   }

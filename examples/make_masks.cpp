@@ -107,7 +107,8 @@ void make_masks(const CLI::App& app, const Options& options) {
   }
 }
 
-// Parameters belong to their protocols, --csv-form to .csv.
+// Parameters belong to their protocols, rows that are held out to those of Cole et al.,
+// --csv-form to .csv.
 void check(const CLI::App& app, const Options& options) {
   const std::string& protocol = options.protocol_name;
   if (protocol.empty() == options.import.empty()) {
@@ -129,6 +130,16 @@ void check(const CLI::App& app, const Options& options) {
       !is_positive_list(options),
       {"--import-images"},
       "an --import without names of pictures");
+  program::expect_effect(
+      app,
+      protocol == "single-positive" || options.code.starts_with("cole"),
+      {"--held-out"},
+      "--protocol single-positive, --code cole or cole-complete");
+  program::expect_effect(
+      app,
+      options.labels.data.name.empty(),  // else `label_source` refuses it
+      {"--test-data"},
+      "--data alone, whose labels are hidden");
   program::check_output("--out", options.out, {".npy", ".csv"});
   program::check_output("--held-out", options.held_out, {".npy"});
   const bool is_csv = fs::path(options.out).extension() == ".csv";

@@ -91,7 +91,7 @@ Part encode(const clip::FrozenImageTower& tower, const data::SceneSet& scenes) {
   constexpr int64_t kBatch = 100;
   std::vector<at::Tensor> global, regions;
   for (const at::Tensor& batch : scenes.images.split(kBatch)) {
-    const auto features = tower.features(
+    const auto features = tower.image_features(
         clip::normalize_images(batch, /*upscale=*/2), clip::DenseForm::kPlain);
     global.push_back(features.global);
     regions.push_back(features.regions);
@@ -149,7 +149,7 @@ void experiment(const std::string& photos_folder) {
         "{:<26} test mAP {:.1f} %  (epoch {} of {}, held-out {:.1f} %)\n",
         name,
         100 * mAP,
-        result.best_epoch,
+        result.best_epoch + 1,
         result.epochs,
         100 * result.best_mAP);
   };

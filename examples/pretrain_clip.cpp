@@ -16,6 +16,7 @@
 #include <filesystem>
 
 #include "support/config_file.hpp"
+#include "support/folder_lock.hpp"
 #include "support/program.hpp"
 #include "support/run_folder_state.hpp"
 #include "support/small_clip.hpp"
@@ -88,6 +89,7 @@ void pretrain(const Options& options, const std::string& config) {
   const fs::path state = out / "state.safetensors";
   program::check_resume(state, options.resume);
   program::make_folder(out);
+  const program::FolderLock lock(out);
   if (!options.resume) {
     trmml::io::write_file_atomically(out / "config.toml", config);
   } else if (fs::exists(out / "config.toml")) {

@@ -132,10 +132,10 @@ void tokenize(const CLI::App& app, const Options& options) {
     std::cout.write(line.data(), static_cast<std::streamsize>(line.size()));
   }
   std::cout.flush();
-  if (std::cin.bad() || !std::cout) {
-    if (std::cin.bad()) {
-      throw trmml::Error("cannot read the input");
-    }
+  if (std::cin.bad()) {
+    throw trmml::DataError("cannot read the standard input (is it a folder?)");
+  }
+  if (!std::cout) {
     throw trmml::WriteError("cannot write to the standard output (is its disk full?)");
   }
 }

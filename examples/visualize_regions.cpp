@@ -23,9 +23,9 @@
 #include <string>
 #include <vector>
 
+#include "support/map_choice.hpp"
 #include "support/predictor.hpp"
 #include "support/program.hpp"
-#include "support/saliency_maps.hpp"
 #include "support/shown_picture.hpp"
 
 namespace {

@@ -30,7 +30,7 @@
 #include "support/clip_program.hpp"
 #include "support/program.hpp"
 #include "support/prompt_ensemble.hpp"
-#include "support/score_file.hpp"
+#include "support/score_writer.hpp"
 
 namespace {
 
@@ -77,14 +77,14 @@ void zero_shot(const Options& options) {
       clip_program::ensemble_features(clip, options.clip, names, prompts);  // [C, D]
   const trmml::clip::FrozenImageTower tower(*clip.model, clip.dtype);
   const float scale = clip.model->logit_scale.to(at::kFloat).exp().item<float>();
-  program::ScoreFile file(
+  program::ScoreWriter file(
       options.out, names, {options.score, prompts, clip.description});
   trmml::report::Progress progress(
       "zero_shot", static_cast<int64_t>(paths.size()), stderr, {.unit = "pictures"});
   const auto use = [&](const clip_program::Batch& batch) {
     if (!batch.indices.empty()) {
       const at::Tensor image =
-          tower.global(batch.pixels).to(at::kCPU, at::kFloat);  // [B, D]
+          tower.encode_image(batch.pixels).to(at::kCPU, at::kFloat);  // [B, D]
       at::Tensor scores =
           trmml::functional::l2_normalise(image).matmul(text.t());  // [B, C]
       if (options.score == "probability") {

@@ -57,7 +57,7 @@ std::vector<int64_t> rows_of(
     const program::StreamOptions& options) {
   std::vector<int64_t> rows(split.table.images.size());
   std::iota(rows.begin(), rows.end(), 0);
-  return options.skip_bad
+  return options.skip_unreadable
              ? picture_check::readable_rows(
                    split,
                    rows,
@@ -144,7 +144,7 @@ at::Tensor logits_of(
     experiment::Predictor& predictor,
     const Pictures& pictures,
     program::StreamOptions options) {
-  options.skip_bad = false;  // they are left out already
+  options.skip_unreadable = false;  // they are left out already
   const int64_t count = pictures.labels.size(0);
   trmml::report::Progress progress("evaluate", count, stderr, {.unit = "pictures"});
   std::vector<at::Tensor> rows;

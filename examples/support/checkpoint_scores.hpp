@@ -4,7 +4,7 @@
 
 #include "support/data_set.hpp"
 #include "support/predictor.hpp"
-#include "support/score_files.hpp"
+#include "support/score_reader.hpp"
 
 // Scores of a trained method on a data set, for `evaluate`.
 

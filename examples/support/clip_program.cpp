@@ -51,13 +51,12 @@ void add_options(CLI::App& app, Options& options) {
       ->check(CLI::IsMember({12, 13}));
   app.add_flag("--exif-orientation", options.exif_orientation, "Turn pictures upright");
   app.add_flag(
-      "--skip-bad", options.skip_bad, "Leave bad pictures out instead of stopping");
+      "--skip-unreadable",
+      options.skip_unreadable,
+      "Leave out pictures that cannot be read instead of stopping");
   app.add_flag("--truncate", options.truncate, "Cut texts that are too long");
   app.add_option("--batch", options.batch, "Pictures or texts at a time")
       ->check(CLI::PositiveNumber);
-  app.add_option(
-         "--limit-batches", options.limit_batches, "Stop after so many, 0: never")
-      ->check(CLI::NonNegativeNumber);
   app.add_option("--threads", options.threads, "0: every core")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--workers", options.workers, "Threads that read pictures ahead")
@@ -198,9 +197,9 @@ void for_each_batch(
       static_cast<int64_t>(paths.size()),
       {options.workers,
        options.batch,
-       options.skip_bad,
-       options.limit_batches,
-       "--skip-bad"},
+       options.skip_unreadable,
+       options.stop_after_batches,
+       "--skip-unreadable"},
       [&](int64_t i) {
         const fs::path path = fs::path(options.images) / paths[static_cast<size_t>(i)];
         return trmml::clip::preprocess(

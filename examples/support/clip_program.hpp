@@ -30,10 +30,10 @@ struct Options {
   std::string filter = "bicubic";
   int pillow = 13;
   bool exif_orientation = false;
-  bool skip_bad = false;
+  bool skip_unreadable = false;
   bool truncate = false;
   int64_t batch = 32;
-  int64_t limit_batches = 0;  ///< 0: all
+  int64_t stop_after_batches = 0;  ///< as a signal would; 0: never
   int threads = 0;
   int workers = 2;
   std::string device = "cpu";
@@ -80,8 +80,8 @@ struct Batch {
 
 /// Reads the pictures `options.images`/`paths[first]` and on, in `options.workers`
 /// threads, and hands them to `use` batch by batch, in order and in inference mode. A
-/// bad picture ends it with its `DataError`, or with `options.skip_bad` is told to
-/// `log`. Throws `trmml::Interrupted` after a signal, with `interrupted` as its
+/// bad picture ends it with its `DataError`, or with `options.skip_unreadable` is told
+/// to `log`. Throws `trmml::Interrupted` after a signal, with `interrupted` as its
 /// message.
 void for_each_batch(
     const Options& options,

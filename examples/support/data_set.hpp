@@ -61,6 +61,11 @@ void check(const CLI::App& app, const Options& options);
 /// given.
 bool has_part(const Options& options, Part part);
 
+/// What gives both parts of own data the same categories in one order, for messages.
+inline constexpr const char* kOneListHint =
+    "one list for both parts: --category-names (csv), classes.txt in each folder "
+    "(folder), \"categories\" (coco-json)";
+
 /// Whether the sizes of objects are always known, and so which category of a picture is
 /// the most salient.
 bool has_sizes(const std::string& name);

@@ -32,9 +32,9 @@ nlohmann::json or_null(const std::optional<T>& value) {
   return value ? nlohmann::json(*value) : nlohmann::json();
 }
 
-/// All that rows depend on: not --skip-bad or --truncate, which a run that a picture or
-/// a text has stopped needs to go on. Of a checkpoint and of texts, the size and the
-/// time of the last change stand for the content; of pictures their paths.
+/// All that rows depend on: not --skip-unreadable or --truncate, which a run that a
+/// picture or a text has stopped needs to go on. Of a checkpoint and of texts, the size
+/// and the time of the last change stand for the content; of pictures their paths.
 std::string identity(
     const EncodeOptions& options,
     const std::vector<std::string>& names) {

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-#include "support/score_files.hpp"
+#include "support/score_reader.hpp"
 
 // All metrics of a set of scores, for `evaluate`.
 

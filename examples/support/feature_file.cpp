@@ -44,13 +44,12 @@ FeatureFile::FeatureFile(
   {
     const trmml::io::AtomicFile probe(out_);  // told now, not when all rows are there
   }
-  if (restart) {
-    fs::remove_all(folder_);
-  }
-  if (fs::exists(folder_ / "state.json")) {
+  program::make_folder(folder_);
+  lock_.emplace(folder_);
+  if (!restart && fs::exists(folder_ / "state.json")) {
     load_state();
   } else {
-    program::make_folder(folder_);
+    remove_rows();  // of the run before, or of one killed while it removed its folder
     write_state();
   }
 }
@@ -81,11 +80,7 @@ void FeatureFile::load_state() {
         path.string()));
   }
   if (columns_.empty()) {  // killed before the first rows were saved
-    for (const auto& entry : fs::directory_iterator(folder_)) {
-      if (entry.path().extension() == ".f32") {
-        fs::remove(entry.path());
-      }
-    }
+    remove_rows();
   }
   for (const auto& [name, column] : columns_) {
     const auto bytes = static_cast<std::uintmax_t>(column.row_bytes()) * items_.size();
@@ -97,6 +92,14 @@ void FeatureFile::load_state() {
           bytes));
     }
     fs::resize_file(file_of(name), bytes);  // rows after the last state
+  }
+}
+
+void FeatureFile::remove_rows() {
+  for (const auto& entry : fs::directory_iterator(folder_)) {
+    if (entry.path().extension() == ".f32") {
+      fs::remove(entry.path());
+    }
   }
 }
 

@@ -8,20 +8,24 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "support/folder_lock.hpp"
 
 namespace program {
 
 /// Features that grow row by row in the folder OUT.partial and become one safetensors
 /// file OUT in the end, so that a run that was stopped can go on, and more rows than
-/// fit memory can be made.
+/// fit memory can be made. One object at a time, of any program, fills such a folder.
 class FeatureFile {
  public:
   /// `identity` is all that the rows depend on, as text. When OUT.partial is there with
   /// the same identity, its rows are kept; with another one a `trmml::DataError` says
-  /// so, or `restart` deletes it. Rows are safe at the latest `save_every` seconds
-  /// after they came. Throws `trmml::WriteError` when there can be no file OUT.
+  /// so, or `restart` deletes them. Rows are safe at the latest `save_every` seconds
+  /// after they came. Throws `trmml::WriteError` when there can be no file OUT, and
+  /// `UsageError` while another program fills OUT.partial.
   FeatureFile(
       const std::filesystem::path& out,
       const std::string& identity,
@@ -55,10 +59,12 @@ class FeatureFile {
 
   std::filesystem::path file_of(const std::string& name) const;
   void load_state();
+  void remove_rows();
   void write_state() const;
 
   std::filesystem::path out_;
   std::filesystem::path folder_;
+  std::optional<FolderLock> lock_;  // of `folder_`
   std::string identity_;
   std::chrono::duration<double> save_every_;
   int64_t done_ = 0;

@@ -18,7 +18,7 @@ FolderLock::FolderLock(const std::filesystem::path& folder)
     ::close(folder_);
     throw UsageError(fmt::format(
         "--out: another program is at work in {} (wait for its end, or name another "
-        "folder)",
+        "--out)",
         folder.string()));
   }
 }

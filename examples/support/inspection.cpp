@@ -85,9 +85,9 @@ void Inspection::inspect(const data::Split& split) {
   split_statistics::print(statistics);
   if (!classnames_.empty() && classnames_ != split.table.classnames) {
     faults_.push_back(fmt::format(
-        "{}: expected the categories of the part before, got others (name them in one "
-        "order: --category-names, or list them in both files)",
-        split.name));
+        "{}: expected the categories of the part before, got others ({})",
+        split.name,
+        data_set::kOneListHint));
   }
   classnames_ = split.table.classnames;
 

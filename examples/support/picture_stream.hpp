@@ -21,9 +21,9 @@ namespace program {
 struct StreamOptions {
   int workers = 2;
   int64_t batch = 32;
-  bool skip_bad = false;
-  int64_t limit_batches = 0;  ///< 0: all
-  std::string skip_flag;      ///< the option for `skip_bad`, where there is one
+  bool skip_unreadable = false;
+  int64_t stop_after_batches = 0;  ///< as a signal would; 0: never
+  std::string skip_flag;  ///< the option for `skip_unreadable`, where there is one
 };
 
 /// Some pictures that were read.
@@ -36,9 +36,10 @@ struct PictureBatch {
 
 /// Calls `read` for the pictures `first` .. `end` - 1, in threads, and `use` with what
 /// it returns, batch by batch, in order, in the caller's thread; some batches at most
-/// are in memory. The `DataError` of a bad picture ends it, or with `options.skip_bad`
-/// goes to `left_out`; when all pictures are bad, that is one, too. Throws
-/// `trmml::Interrupted` after a signal, with `interrupted` as its message.
+/// are in memory. The `DataError` of a bad picture ends it, or with
+/// `options.skip_unreadable` goes to `left_out`; when all pictures are bad, that is
+/// one, too. Throws `trmml::Interrupted` after a signal, with `interrupted` as its
+/// message.
 template <typename Item>
 void stream_pictures(
     int64_t first,
@@ -62,10 +63,10 @@ void stream_pictures(
       batch.items.push_back(pictures.next());
       batch.indices.push_back(i);
     } catch (const trmml::DataError& error) {
-      if (!options.skip_bad && options.skip_flag.empty()) {
+      if (!options.skip_unreadable && options.skip_flag.empty()) {
         throw;
       }
-      if (!options.skip_bad) {
+      if (!options.skip_unreadable) {
         throw trmml::DataError(fmt::format(
             "{} ({} leaves such pictures out)", error.what(), options.skip_flag));
       }
@@ -79,7 +80,7 @@ void stream_pictures(
       ++batches;
     }
     const bool is_enough =
-        options.limit_batches > 0 && batches == options.limit_batches;
+        options.stop_after_batches > 0 && batches == options.stop_after_batches;
     if ((is_enough || stop_flag()) && i + 1 < end) {
       throw trmml::Interrupted(interrupted);
     }

@@ -44,7 +44,7 @@ void add_skip_unreadable(CLI::App& app, PredictorOptions& options) {
   options.stream.skip_flag = "--skip-unreadable";
   app.add_flag(
       options.stream.skip_flag,
-      options.stream.skip_bad,
+      options.stream.skip_unreadable,
       "Leave out pictures that cannot be read instead of stopping");
 }
 

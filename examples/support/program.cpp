@@ -13,6 +13,35 @@ namespace program {
 
 namespace fs = std::filesystem;
 
+void make_folder(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (!error) {
+    return;
+  }
+  const std::string sentence = fmt::format(
+      "--out: expected a folder or a place for one, got {} ({})",
+      folder.string(),
+      error.message());
+  if (error == std::errc::not_a_directory || error == std::errc::file_exists) {
+    throw UsageError(sentence);
+  }
+  throw trmml::WriteError(sentence);
+}
+
+bool same_value(const std::string& one, const std::string& other) {
+  // NaN, which equals nothing, for a text that is none.
+  const auto number = [](const std::string& text) {
+    if (text == "true" || text == "false") {
+      return text == "true" ? 1.0 : 0.0;
+    }
+    char* end = nullptr;
+    const double value = std::strtod(text.c_str(), &end);
+    return text.empty() || *end != '\0' ? std::nan("") : value;
+  };
+  return one == other || number(one) == number(other);
+}
+
 void check_ending(
     const std::string& flag,
     const fs::path& path,

@@ -105,17 +105,9 @@ inline void keep_memory() {
 #endif
 }
 
-/// Makes the folder `--out`, unless it is there.
-inline void make_folder(const std::filesystem::path& folder) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error) {
-    throw UsageError(fmt::format(
-        "--out: expected a folder or a place for one, got {} ({})",
-        folder.string(),
-        error.message()));
-  }
-}
+/// Makes the folder `--out`, unless it is there. Throws `UsageError` when a file is in
+/// its place, and `trmml::WriteError` when it cannot be made.
+void make_folder(const std::filesystem::path& folder);
 
 /// A state is neither overwritten nor made up.
 inline void check_resume(const std::filesystem::path& state, bool resume) {
@@ -194,6 +186,9 @@ inline CLI::Validator at_least(double least) {
   });
 }
 
+/// Whether two texts are the same value of an option: "0.10" is 0.1, "true" is 1.
+bool same_value(const std::string& one, const std::string& other);
+
 /// Whether an option is given, and not just what it is anyway (as all options are in a
 /// written config.toml).
 inline bool is_given(const CLI::App& app, const std::string& flag) {
@@ -203,7 +198,8 @@ inline bool is_given(const CLI::App& app, const std::string& flag) {
   }
   const bool is_flag = option->get_expected_min() == 0;
   const std::string& value = option->results().front();
-  return value != option->get_default_str() && !(is_flag && value == "false");
+  return !same_value(value, option->get_default_str()) &&
+         !(is_flag && same_value(value, "false"));
 }
 
 /// Refuses options that are given and change nothing; `what` would let them.

@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <limits>
@@ -56,17 +55,6 @@ Values values_of(const std::string& config) {
   return values;
 }
 
-// "0.10" is 0.1.
-bool are_same(const std::string& one, const std::string& other) {
-  char* end_of_one = nullptr;
-  char* end_of_other = nullptr;
-  const double a = std::strtod(one.c_str(), &end_of_one);
-  const double b = std::strtod(other.c_str(), &end_of_other);
-  const bool are_numbers =
-      !one.empty() && !other.empty() && *end_of_one == '\0' && *end_of_other == '\0';
-  return one == other || (are_numbers && a == b);
-}
-
 // "--epochs 2 there, 3 here; ...", or nothing.
 std::string differences(const Values& there, const Values& here) {
   Values all = there;
@@ -79,7 +67,7 @@ std::string differences(const Values& there, const Values& here) {
   for (const auto& [name, unused] : all) {
     const std::string before = value(there, name);
     const std::string now = value(here, name);
-    if (!are_same(before, now)) {
+    if (!program::same_value(before, now)) {
       text += fmt::format(
           "{}--{} {} there, {} here", text.empty() ? "" : "; ", name, before, now);
     }

@@ -66,6 +66,7 @@ expect 2 "train_scenes: --training-precision: expected a method with prompts, go
 for flag in --class-specific=false --class-position=middle; do
   expect 2 "train_scenes: ${flag%=*}: expected --n-ctx above 0 $effect" train_scenes --n-ctx 0 "$flag"
 done
+expect 0 "" train_scenes --method text-pixel --matcher-learning-rate 1e-3 --print-config  # as it is anyway
 expect 2 "train_scenes: --training-precision: fp16 not in {fp32,bf16,auto}" train_scenes --training-precision fp16
 
 csv=(train_csv --dataset csv --data a.csv --test-data b.csv --clip clip)
@@ -129,6 +130,17 @@ expect 2 "pretrain_clip: --steps: expected 1 or more, got 0" pretrain_clip --out
 expect 2 "pretrain_clip: --precision: fp8 not in {fp32,bf16}" pretrain_clip --out clip --precision fp8
 expect 2 "pretrain_clip: --learning-rate: expected a finite number, got nan" \
   pretrain_clip --out clip --learning-rate nan
+
+if command -v flock >/dev/null; then
+  mkdir locked
+  exec {lock}<locked
+  flock "$lock"
+  expect 2 "pretrain_clip: --out: another program is at work in locked (wait for its end, or name another --out)" \
+    pretrain_clip --out locked
+  exec {lock}<&-
+fi
+expect 6 "pretrain_clip: --out: expected a folder or a place for one, got /proc/none (...)" \
+  pretrain_clip --out /proc/none
 
 # ------------------------------------------------------------ config.toml: 0
 

@@ -16,9 +16,9 @@ file(STRINGS ${SCRATCH}/dense.safetensors header LIMIT_INPUT 20000 REGEX "region
 expect(header "\"shape\":.${count},[0-9]+,128.")
 
 # Stopped twice, then to the end: the same bytes.
-run(5 ${images} --out parts.safetensors --limit-batches 2)
+run(5 ${images} --out parts.safetensors --stop-after-batches 2)
 expect(errors "encode: stopped; the same command goes on with parts.safetensors")
-run(5 ${images} --out parts.safetensors --limit-batches 1 --workers 1)
+run(5 ${images} --out parts.safetensors --stop-after-batches 1 --workers 1)
 if(EXISTS ${SCRATCH}/parts.safetensors)
   message(FATAL_ERROR "a file appeared before all rows were there")
 endif()
@@ -30,14 +30,33 @@ if(EXISTS ${SCRATCH}/parts.safetensors.partial)
   message(FATAL_ERROR "the folder of the rows is still there")
 endif()
 
+# Rows of other options, and of a run that was killed while it removed its folder, are not kept.
+run(5 ${images} --out parts.safetensors --fit squash --stop-after-batches 1)
+run(0 ${images} --out parts.safetensors --restart)
+expect_same(parts.safetensors whole.safetensors)
+file(WRITE ${SCRATCH}/parts.safetensors.partial/features.f32 "rows")
+run(0 ${images} --out parts.safetensors)
+expect_same(parts.safetensors whole.safetensors)
+
+# One program at a time makes the rows.
+find_program(FLOCK flock)
+if(FLOCK)
+  file(MAKE_DIRECTORY ${SCRATCH}/parts.safetensors.partial)
+  set(encode ${PROGRAM})
+  set(PROGRAM ${FLOCK} parts.safetensors.partial ${encode})
+  run(2 ${images} --out parts.safetensors)
+  expect(errors "\nencode: --out: another program is at work in parts.safetensors.partial \\(wait for its end, or name another --out\\)\n$")
+  set(PROGRAM ${encode})
+endif()
+
 # Bad pictures stop it, or are left out.
 file(MAKE_DIRECTORY ${SCRATCH}/some)
 file(COPY ${PICTURES}/rgb-8.png ${PICTURES}/rgb.bmp DESTINATION ${SCRATCH}/some)
 file(WRITE ${SCRATCH}/some/bad.jpg "no picture")
 set(some --clip ${CLIP} --images some --out some.safetensors)
 run(3 ${some})
-expect(errors "encode: some/bad.jpg: expected a JPEG, PNG, BMP or GIF file[^\n]* \\(--skip-bad leaves such pictures out\\)\n$")
-run(0 ${some} --skip-bad)  # goes on
+expect(errors "encode: some/bad.jpg: expected a JPEG, PNG, BMP or GIF file[^\n]* \\(--skip-unreadable leaves such pictures out\\)\n$")
+run(0 ${some} --skip-unreadable)  # goes on
 expect(errors "left out: some/bad.jpg")
 expect(output "wrote 2 rows")
 
@@ -57,7 +76,7 @@ expect(output "wrote 2 rows")
 run(2 --clip ${CLIP} --out x.safetensors)
 expect(errors "expected either --images or --texts")
 foreach(option IN ITEMS "dense;plain" "resolution;64" "fit;squash" "filter;bilinear" "pillow;12"
-    "exif-orientation" "skip-bad")
+    "exif-orientation" "skip-unreadable" "workers;1" "stop-after-batches;1")
   list(GET option 0 flag)
   run(2 --clip ${CLIP} --texts lines.txt --out x.safetensors --${option})
   expect(errors "^encode: --${flag}: expected --images \\(it would have no effect\\)\n$")

@@ -263,7 +263,14 @@ def check_usage():
             "--test-data", "none.csv")
     refused(2, "--values|CsvValues|values", INSPECT, "--dataset", "csv", "--data",
             "csv/columns-train.csv")
-    refused(2, "--thumbnails", INSPECT, *dataset("csv"), "--thumbnails", "9")
+    refused(2, "--thumbnails: expected --out ", INSPECT, *dataset("csv"), "--thumbnails", "9")
+    refused(2, "--workers: expected --decode, or --out with --thumbnails ", INSPECT,
+            *dataset("csv"), "--workers", "3")
+    refused(2, "--test-data: expected --part test or both ", INSPECT,
+            *dataset("csv", *SETS["csv"].test))
+    data_sets.lines(pathlib.Path("other.csv"), ["image,labels", "1.jpg,zebra"])
+    refused(3, r"others \(one list for both parts: --category-names \(csv\), ", INSPECT,
+            *dataset("csv", "--test-data", "other.csv"), "--part", "both")
     for value in ("-1", "1.5", "some"):
         refused(2, "--decode", INSPECT, *dataset("csv"), "--decode", value)
     foreign = [("coco2014", "--difficult", "present"), ("voc2007", "--images", "all"),
@@ -324,6 +331,8 @@ def check_masks():
     refused(2, "either --labels or --dataset", MASKS, *dataset("cub"), "--labels", "all.csv",
             "--protocol", "all-labels", "--out", "m.csv")
     refused(2, "--data: belongs to --dataset", MASKS, "--labels", "all.csv", "--data", "cub",
+            "--protocol", "all-labels", "--out", "m.csv")
+    refused(2, "--test-data: expected --data alone", MASKS, *dataset("csv", *SETS["csv"].test),
             "--protocol", "all-labels", "--out", "m.csv")
     refused(2, "--labels", MASKS, *dataset("cub"), "--names", "x", "--protocol", "all-labels",
             "--out", "m.csv")

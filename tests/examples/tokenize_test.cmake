@@ -45,6 +45,12 @@ check("unknown option" 2 "" "" --help-me)
 check("truncate alone" 2 "" "" ${vocab} --truncate)
 check("length without effect" 2 "" "tokenize: --context-length: expected no --decode"
   ${vocab} --decode --context-length 4)
+execute_process(
+  COMMAND ${PROGRAM} ${vocab} INPUT_FILE ${SCRATCH} RESULT_VARIABLE result ERROR_VARIABLE errors)
+if(NOT result STREQUAL "3" OR NOT errors STREQUAL "tokenize: cannot read the standard input (is it a folder?)\n")
+  message(NOTICE "a folder as input: expected status 3, got ${result} and\n${errors}")
+  math(EXPR faults "${faults} + 1")
+endif()
 check("length" 2 "" "" ${vocab} --context-length 1)
 
 # There and back through a vocabulary of its own, with every byte in it.

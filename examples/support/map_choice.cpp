@@ -1,4 +1,4 @@
-#include "support/saliency_maps.hpp"
+#include "support/map_choice.hpp"
 
 #include "trmml/core/error.hpp"
 #include "trmml/data/label_table.hpp"

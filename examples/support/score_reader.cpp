@@ -1,4 +1,4 @@
-#include "support/score_files.hpp"
+#include "support/score_reader.hpp"
 
 #include "trmml/core/check.hpp"
 #include "trmml/core/error.hpp"

@@ -1,4 +1,4 @@
-#include "support/score_file.hpp"
+#include "support/score_writer.hpp"
 
 #include "trmml/data/csv.hpp"
 #include "trmml/io/atomic_file.hpp"
@@ -11,7 +11,7 @@
 
 namespace program {
 
-ScoreFile::ScoreFile(
+ScoreWriter::ScoreWriter(
     const std::filesystem::path& out,
     const std::vector<std::string>& names,
     const ScoreOrigin& origin)
@@ -32,7 +32,7 @@ ScoreFile::ScoreFile(
   write(header + "\n");
 }
 
-void ScoreFile::add(const std::string& image, const at::Tensor& scores) {
+void ScoreWriter::add(const std::string& image, const at::Tensor& scores) {
   const at::Tensor dense = scores.contiguous();
   const float* values = dense.data_ptr<float>();
   if (is_json_) {
@@ -48,7 +48,7 @@ void ScoreFile::add(const std::string& image, const at::Tensor& scores) {
   write(line + "\n");
 }
 
-void ScoreFile::finish() {
+void ScoreWriter::finish() {
   if (is_json_) {
     text_ = json_.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   }
@@ -57,7 +57,7 @@ void ScoreFile::finish() {
   }
 }
 
-void ScoreFile::write(const std::string& text) {
+void ScoreWriter::write(const std::string& text) {
   if (path_.empty()) {
     fmt::print("{}", text);
     std::fflush(stdout);

@@ -19,10 +19,10 @@ struct ScoreOrigin {
 
 /// Scores of categories, a row a picture: CSV (RFC 4180) on the standard output as the
 /// rows come, or one CSV or JSON file in the end, by the ending of its name.
-class ScoreFile {
+class ScoreWriter {
  public:
   /// `out`: the file, or empty for the standard output.
-  ScoreFile(
+  ScoreWriter(
       const std::filesystem::path& out,
       const std::vector<std::string>& names,
       const ScoreOrigin& origin);
