@@ -70,8 +70,8 @@ declare -A first
 for form in "${forms[@]}"; do
   IFS='|' read -r name file activation says options <<<"$form"
   # shellcheck disable=SC2206  # words on purpose
-  clip=(--clip "$vit/$file" --workers 1 --threads 1 $options)
-  quietly encode "${clip[@]}" --images "$expected/pictures" --out "$name.images.safetensors"
+  clip=(--clip "$vit/$file" --threads 1 $options)
+  quietly encode "${clip[@]}" --workers 1 --images "$expected/pictures" --out "$name.images.safetensors"
   holds "$name: expected '$says', got '$(cat err.txt)'" grep -qF ": $says" err.txt
   same "$name.images" features "$expected/images.safetensors" "$activation" $tolerance
   quietly encode "${clip[@]}" --vocab "$vit/merges.txt" --texts "$expected/lines.txt" \
