@@ -15,6 +15,7 @@
 #include <filesystem>
 
 #include "support/ablation_table.hpp"
+#include "support/folder_lock.hpp"
 #include "support/panels.hpp"
 #include "support/program.hpp"
 #include "support/scenes_world.hpp"
@@ -40,11 +41,27 @@ void print_row(const trmml::report::RunReport& row) {
   std::fflush(stdout);
 }
 
+// Reports of this program may be replaced, those of a run that has its folder may not.
+program::FolderLock lock_folder(const std::filesystem::path& out) {
+  program::make_folder(out);
+  program::FolderLock lock(out);
+  for (const char* name : {"config.toml", "last.safetensors"}) {
+    if (std::filesystem::exists(out / name)) {
+      throw program::UsageError(fmt::format(
+          "--out: {} holds the run of a training program, by its {} (name another "
+          "folder)",
+          out.string(),
+          name));
+    }
+  }
+  return lock;
+}
+
 void quickstart(const Options& options) {
   // A wrong one is told before the work begins.
   experiment::table_methods(options.table.run, options.table.method);
   const std::filesystem::path out(options.out);
-  program::make_folder(out);
+  const program::FolderLock lock = lock_folder(out);
   trmml::set_threads(options.threads);
   program::catch_signals();
   fmt::print("{}\n", trmml::describe_backend());

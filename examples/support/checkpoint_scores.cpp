@@ -22,6 +22,7 @@
 #include "support/picture_check.hpp"
 #include "support/program.hpp"
 #include "support/scenes_world.hpp"
+#include "support/utf8.hpp"
 
 namespace evaluation_program {
 
@@ -171,10 +172,11 @@ void save(const Scored& scored, const CheckpointSource& source) {
   trmml::io::write_safetensors(
       source.save_scores,
       tensors,
-      {{"scale", "logits"},
-       {"split", scored.split},
-       {"checkpoint", source.predictor.checkpoint},
-       {"trmml_version", TRMML_VERSION}});
+      program::as_utf8(
+          {{"scale", "logits"},
+           {"split", scored.split},
+           {"checkpoint", source.predictor.checkpoint},
+           {"trmml_version", TRMML_VERSION}}));
 }
 
 }  // namespace

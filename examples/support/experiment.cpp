@@ -410,6 +410,37 @@ TrainingViews training_views(const trmml::MethodSwitches& switches) {
   }
 }
 
+Passes passes_of(const RunOptions& options) {
+  const trmml::MethodSwitches switches = trmml::method_switches(options.method);
+  if (!switches.has_prompts()) {
+    const int64_t n_train = switches.kind == Kind::kZeroShot ? 0 : 1;
+    return {n_train, 1, 1, 0};
+  }
+  const int64_t epochs = options.epochs.value_or(options.defaults.epochs);
+  Passes passes;
+  passes.train = epochs;
+  // The weights and their average after each epoch, the best ones in the end.
+  passes.held_out = 2 * epochs + 1;
+  passes.test = options.score_test_every_epoch ? epochs + 1 : 1;
+  passes.batch = options.trainer.batch_size() / options.trainer.accumulate();
+  if (switches.pseudo_labels) {
+    ++passes.train;  // for the zero-shot scores
+    const trmml::EvidenceOptions& evidence = options.trainer.evidence();
+    if (switches.kind == Kind::kRegion && evidence.visual() + evidence.text() > 0) {
+      passes.train += epochs - first_pseudo_epoch(options);
+    }
+  }
+  if (switches.zero_shot_at_test) {
+    ++passes.held_out;
+    ++passes.test;
+  }
+  return passes;
+}
+
+std::string mask_digest(const World& world, const RunOptions& options) {
+  return trmml::data::label_digest(mask_of(world, options));
+}
+
 void check_run(const World& world, const RunOptions& options) {
   const trmml::MethodSwitches switches = trmml::method_switches(options.method);
   const at::Tensor observed = observed_of(world, mask_of(world, options));

@@ -42,10 +42,17 @@ struct RunCallbacks {
 /// What a run of a method looks at of the training pictures.
 TrainingViews training_views(const trmml::MethodSwitches& switches);
 
+/// Those of a run that does not stop early, but for the few pictures that its report
+/// shows.
+Passes passes_of(const RunOptions& options);
+
 /// Throws what `run` would throw before its first step, as far as labels, texts and
 /// options tell it: a mask that does not fit, labels of which none stays known, prompts
 /// that are too long, a method that cannot be built. `world` needs no features yet.
 void check_run(const World& world, const RunOptions& options);
+
+/// Checksum of the labels that stay known in a run, as its report has it.
+std::string mask_digest(const World& world, const RunOptions& options);
 
 /// `base`, if given, is the run of "region+distillation+contrastive" with the same
 /// options: the control that adds the zero-shot score to it then need not train again.

@@ -86,6 +86,18 @@ TextSide text_side(const World& world, int64_t n_ctx) {
       world.frozen_text};
 }
 
+trmml::PseudoLabelPolicy policy_of(const RunOptions& options) {
+  return options.policy.value_or(usual_policy(options.protocol));
+}
+
+int64_t first_pseudo_epoch(const RunOptions& options) {
+  const int64_t epochs = options.epochs.value_or(options.defaults.epochs);
+  const int64_t usual = positives_only(options)
+                            ? epochs * 8 / 15
+                            : std::min(epochs - 1, std::max<int64_t>(1, epochs / 10));
+  return options.pseudo_from_epoch.value_or(usual);
+}
+
 int64_t context_length(
     const RunOptions& options,
     const trmml::MethodSwitches& switches,
@@ -160,9 +172,7 @@ trmml::training::TrainerOptions trainer_options(
       is_starved(options, switches, observed)
           ? 3e-3
           : usual_prompt_learning_rate(options, switches)));
-  const bool late = positives_only(options);
-  trainer.pseudo_from_epoch(options.pseudo_from_epoch.value_or(
-      late ? trainer.epochs() * 8 / 15 : std::max<int64_t>(1, trainer.epochs() / 10)));
+  trainer.pseudo_from_epoch(first_pseudo_epoch(options));
   return trainer;
 }
 
@@ -195,7 +205,7 @@ std::optional<trmml::PseudoLabelerOptions> pseudo_label_options(
   }
   const bool is_salient = options.protocol.is_salient();
   trmml::PseudoLabelerOptions labeler;
-  labeler.policy(options.policy.value_or(usual_policy(options.protocol)));
+  labeler.policy(policy_of(options));
   labeler.positive_share(
       options.positive_share.value_or(usual_positive_share(options)));
   labeler.negative_share(

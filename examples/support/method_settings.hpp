@@ -32,6 +32,12 @@ struct TextSide {
 /// That of a CLIP, for `n_ctx` context tokens.
 TextSide text_side(const World& world, int64_t n_ctx);
 
+/// How pseudo-labels are made.
+trmml::PseudoLabelPolicy policy_of(const RunOptions& options);
+
+/// First epoch with pseudo-labels, of a method that has some.
+int64_t first_pseudo_epoch(const RunOptions& options);
+
 /// Context tokens of a prompt.
 int64_t context_length(
     const RunOptions& options,

@@ -6,11 +6,13 @@
 #include "trmml/data/missing_labels.hpp"
 #include "trmml/data/transforms.hpp"
 #include "trmml/method/ablation.hpp"
+#include "trmml/method/evidence.hpp"
 #include "trmml/report/progress.hpp"
 #include "trmml/training/encoded_pictures.hpp"
 #include "trmml/training/feature_cache.hpp"
 
 #include <c10/core/GradMode.h>
+#include <torch/nn/module.h>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -134,6 +136,16 @@ Rows first_rows(Rows rows, int64_t limit) {
   return rows;
 }
 
+// A vision transformer has one dense map.
+void check_dense(const PictureOptions& options, const clip_program::Clip& clip) {
+  if (options.dense != PictureOptions().dense && clip.model->visual_resnet.is_empty()) {
+    throw program::UsageError(fmt::format(
+        "--dense: expected a CLIP with a ResNet, got the vision transformer {} (it "
+        "would have no effect)",
+        options.clip));
+  }
+}
+
 data::HeldOutRows hold_out(int64_t n, const PictureOptions& options) {
   try {
     return data::hold_out(n, options.held_out, options.held_out_seed);
@@ -214,6 +226,18 @@ std::string key_of(
 
 // ---------------------------------------------------------------- features
 
+int64_t bytes_of(const torch::nn::Module& module) {
+  int64_t bytes = 0;
+  for (const at::Tensor& parameter : module.parameters()) {
+    bytes += static_cast<int64_t>(parameter.nbytes());
+  }
+  return bytes;
+}
+
+double in_gigabytes(int64_t bytes) {
+  return static_cast<double>(bytes) / 1e9;
+}
+
 // The pictures that the tower has seen, where that is shown.
 using Bar = std::optional<trmml::report::Progress>;
 
@@ -226,6 +250,9 @@ class Loading {
       : options_(options), callbacks_(callbacks) {
     trmml::clip::ClipModel model = clip.model;
     weights_ = fingerprint(*model);
+    // The frozen tower is a copy.
+    weight_bytes_ = bytes_of(*model) +
+                    bytes_of(model->visual()) / (options.precision == "bf16" ? 2 : 1);
     encoder_ = [encode = encoder_of(clip, options),
                 bar = bar_](const at::Tensor& images) {
       ImageFeatures features = encode(images);
@@ -262,7 +289,8 @@ class Loading {
     return part;
   }
 
-  // What the features of all parts would take, by those of a few pictures.
+  // What the features of all parts would take, by those of a few pictures: memory, and
+  // time and disk as far as they are not in the cache.
   void tell_expectations(
       const data::Split& train,
       const data::Split& held_out,
@@ -284,22 +312,32 @@ class Loading {
         n_cls,
         sample.regions.size(1),
         sample.regions.size(2)));
-    const TrainingViews looked_at = callbacks_.training_views;
-    const int64_t n_train = looked_at == TrainingViews::kNone ? 0 : size_of(train);
+    const Passes& passes = callbacks_.passes;
+    const int64_t floats = (sample.global.numel() + sample.regions.numel()) / n;
+    const int64_t scored = passes.batch == 0
+                               ? kCollected
+                               : trmml::pictures_at_once(n_cls, sample.global.size(1));
+    tell_memory(
+        floats,
+        std::min(
+            std::max(passes.batch, scored),
+            std::max({size_of(train), size_of(held_out), size_of(test)})));
     if (options_.features != "cache") {
-      const bool has_epochs = looked_at == TrainingViews::kAll;
-      const int64_t n_test = has_epochs ? 0 : size_of(test);
+      const int64_t pictures = passes.train * size_of(train) +
+                               passes.held_out * size_of(held_out) +
+                               passes.test * size_of(test);
       callbacks_.log(fmt::format(
-          "features on the fly: about {:.1f} h {} ({:.2f} s a picture)",
-          hours(n_train + size_of(held_out) + n_test),
-          has_epochs ? "an epoch" : "in all",
+          "features on the fly: {} pictures to encode in all, at most about {:.1f} h "
+          "({:.2f} s a picture)",
+          pictures,
+          hours(pictures),
           seconds));
       return;
     }
     int64_t views = 0;
     int64_t missing = 0;
     for (const data::Split* split : {&train, &held_out, &test}) {
-      if (split == &train && n_train == 0) {
+      if (split == &train && callbacks_.training_views == TrainingViews::kNone) {
         continue;
       }
       const FeatureCachePlan plan =
@@ -307,12 +345,10 @@ class Loading {
       views += plan.pictures * plan.views;
       missing += plan.missing;
     }
-    const int64_t bytes =
-        2 * (sample.global.numel() + sample.regions.numel()) / n;  // fp16
     callbacks_.log(fmt::format(
         "all features: {:.2f} GB on disk, {} of {} views are there, about {:.1f} h to "
         "compute the others ({:.2f} s a picture and view)",
-        static_cast<double>(bytes * views) / 1e9,
+        in_gigabytes(2 * floats * views),  // fp16
         views - missing,
         views,
         hours(missing),
@@ -320,6 +356,18 @@ class Loading {
   }
 
  private:
+  // `floats`: of a picture's features.
+  void tell_memory(int64_t floats, int64_t pictures) const {
+    const int64_t feature_bytes = 4 * floats * pictures;
+    callbacks_.log(fmt::format(
+        "memory: at least {:.2f} GB, {:.2f} of them CLIP's weights and {:.2f} the "
+        "features of {} pictures at a time",
+        in_gigabytes(weight_bytes_ + feature_bytes),
+        in_gigabytes(weight_bytes_),
+        in_gigabytes(feature_bytes),
+        pictures));
+  }
+
   static int64_t size_of(const data::Split& split) {
     return static_cast<int64_t>(split.table.images.size());
   }
@@ -363,7 +411,7 @@ class Loading {
           plan.pictures,
           plan.views,
           plan.views == 1 ? "" : "s",
-          static_cast<double>(plan.bytes) / 1e9,
+          in_gigabytes(plan.bytes),
           plan.folder.string(),
           plan.shards_ready,
           plan.shards));
@@ -388,6 +436,7 @@ class Loading {
   const PictureOptions& options_;
   const WorldCallbacks& callbacks_;
   std::string weights_;
+  int64_t weight_bytes_ = 0;
   std::shared_ptr<Bar> bar_ = std::make_shared<Bar>();
   trmml::training::ImageEncoder encoder_;
 };
@@ -423,14 +472,14 @@ void check_categories(const data::Split& train, const data::Split& test) {
   const std::string missing = only_in(expected, got);
   const std::string added = only_in(got, expected);
   throw trmml::DataError(fmt::format(
-      "{}: expected the categories of {}, got them {}{}{}{} (name them in one order: "
-      "--category-names, or list them in both files)",
+      "{}: expected the categories of {}, got them {}{}{}{} ({})",
       test.name,
       train.name,
       missing.empty() && added.empty() ? "in another order" : "",
       missing.empty() ? "" : "without " + missing,
       missing.empty() || added.empty() ? "" : " and ",
-      added.empty() ? "" : "with " + added));
+      added.empty() ? "" : "with " + added,
+      data_set::kOneListHint));
 }
 
 void log_labels(const data::Split& split, const WorldCallbacks& callbacks) {
@@ -462,6 +511,7 @@ World load_world(
   world.test_name = test.name;
 
   clip_program::Clip clip = clip_program::load(clip_options(options));
+  check_dense(options, clip);
   const trmml::clip::Tokenizer tokenizer =
       clip_program::load_tokenizer(clip_options(options), clip);
   world.clip = clip.model;

@@ -15,6 +15,7 @@
 
 #include "support/program.hpp"
 #include "support/run_folder_state.hpp"
+#include "support/run_record.hpp"
 #include "support/train_in_folder.hpp"
 
 namespace experiment {
@@ -59,6 +60,25 @@ TrainingViews views_of(
   return views;
 }
 
+// What they take together: at most, as a control may use the weights of another run.
+Passes all_passes(
+    const TablePlan& plan,
+    const std::vector<RunState>& states,
+    const TrainCall* call) {
+  Passes sum;
+  for (size_t i = 0; i < plan.runs.size(); ++i) {
+    const PlannedRun& run = plan.runs[i];
+    if (run.world.get() == call && states[i] != RunState::kDone) {
+      const Passes passes = passes_of(run.options);
+      sum.train += passes.train;
+      sum.held_out += passes.held_out;
+      sum.test += passes.test;
+      sum.batch = std::max(sum.batch, passes.batch);
+    }
+  }
+  return sum;
+}
+
 // Checks all runs of one world that are not done, a seed of each cell.
 void check_runs(
     const TablePlan& plan,
@@ -68,8 +88,13 @@ void check_runs(
   std::set<std::pair<std::string, std::string>> cells;
   for (size_t i = 0; i < plan.runs.size(); ++i) {
     const PlannedRun& run = plan.runs[i];
-    if (run.world.get() != call || states[i] == RunState::kDone ||
-        !cells.emplace(run.row, run.column).second) {
+    if (run.world.get() != call || states[i] == RunState::kDone) {
+      continue;
+    }
+    if (states[i] == RunState::kToResume) {
+      check_record(run.folder, world, run.options);
+    }
+    if (!cells.emplace(run.row, run.column).second) {
       continue;
     }
     const auto label = [&](const char* what) { return plan.label(run) + ": " + what; };
@@ -170,6 +195,17 @@ class Finished {
   std::map<std::string, std::map<std::string, BySeed>> runs_;
 };
 
+// What another seed of a run changes.
+std::string varied_by_seeds(const TablePlan& plan) {
+  const bool draws_masks =
+      std::any_of(plan.runs.begin(), plan.runs.end(), [](const PlannedRun& run) {
+        const Protocol& protocol = run.options.protocol;
+        const bool draws_salient = run.world->options.source->draws_salient();
+        return !protocol.mask_seed && protocol.seed_of_mask(0, draws_salient);
+      });
+  return draws_masks ? "mask, initial weights and order" : "initial weights and order";
+}
+
 std::vector<std::string> notes_of(
     const Reproduction& reproduction,
     const Finished& finished) {
@@ -183,9 +219,9 @@ std::vector<std::string> notes_of(
       first +
       (request.seeds > 1
            ? fmt::format(
-                 ", mean ± standard deviation (n - 1) over {} seeds of mask, "
-                 "initial weights and order",
-                 request.seeds)
+                 ", mean ± standard deviation (n - 1) over {} seeds of {}",
+                 request.seeds,
+                 varied_by_seeds(reproduction.plan))
            : ", one seed") +
       "; the epoch is chosen on held-out training pictures.");
   const PlannedRun& run = reproduction.plan.runs.front();
@@ -271,6 +307,7 @@ void do_run(
     train_in_folder(world, run.options, folder, should_stop);
     return;
   }
+  check_record(run.start, world, run.options);
   folder.resume = true;
   try {
     start_from(run.start, run.folder, run.config);
@@ -345,6 +382,7 @@ void tell_plan(const Reproduction& reproduction) {
       check_runs(plan, states, call, world);
     };
     callbacks.training_views = views_of(plan, states, call);
+    callbacks.passes = all_passes(plan, states, call);
     load_world(call->options, callbacks, /*dry_run=*/true);
   }
 }
@@ -365,6 +403,7 @@ void reproduce(
       check_runs(plan, states, &call, loaded);
     };
     loading.training_views = views_of(plan, states, &call);
+    loading.passes = all_passes(plan, states, &call);
     return load_world(call.options, loading, dry_run);
   };
   // A CLIP that does not do is told now, not after the runs with the ones before it.

@@ -1,7 +1,6 @@
 #include "support/run_log.hpp"
 
 #include "trmml/core/device.hpp"
-#include "trmml/io/safetensors.hpp"
 #include "trmml/training/state_file.hpp"
 
 #include <fmt/format.h>
@@ -13,9 +12,7 @@ namespace {
 
 // Epochs that the state of the folder has done.
 int64_t epochs_done(const std::filesystem::path& folder) {
-  const std::filesystem::path state = folder / "last.safetensors";
-  const trmml::io::SafetensorsFile file = trmml::io::read_safetensors(state);
-  return trmml::training::state_number(file.metadata, "epoch", state);
+  return trmml::training::StateFile(folder).read().number("epoch");
 }
 
 }  // namespace

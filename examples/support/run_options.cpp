@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "support/method_settings.hpp"
 #include "support/program.hpp"
 
 namespace experiment {
@@ -514,6 +515,21 @@ void check_pseudo_labels(
       unknown_labels(options) != UnknownLabels::kSplc || contrasts(options, s),
       flags,
       "another --unknown-labels than splc, or a contrastive loss");
+  // Hard pseudo-labels give way to soft targets and to SPLC's loss, but for positives:
+  // these are anchors of the contrastive loss, too.
+  const bool is_splc = unknown_labels(options) == UnknownLabels::kSplc;
+  const bool is_soft = policy_of(options) == trmml::PseudoLabelPolicy::kRelationsSoft;
+  expect_effect(
+      app,
+      !is_splc,
+      {"--policy", "--negative-share"},
+      "another --unknown-labels than splc");
+  expect_effect(app, !is_soft, {"--negative-share"}, "--policy relations");
+  expect_effect(
+      app,
+      !is_soft || contrasts(options, s),
+      {"--positive-share"},
+      "--policy relations, or a contrastive loss");
   expect_effect(
       app,
       unknown_labels(options) == UnknownLabels::kIgnored,
@@ -535,6 +551,13 @@ void check_pseudo_labels(
     throw program::UsageError(
         "--evidence-visual, --evidence-text, --evidence-zero-shot: expected one above "
         "0, got none (pseudo-labels are estimated from it)");
+  }
+  if (s.pseudo_labels && s.kind == Kind::kRegion && first_pseudo_epoch(options) == 0 &&
+      evidence.text() == 0 && evidence.zero_shot() == 0) {
+    throw program::UsageError(
+        "--evidence-text, --evidence-zero-shot: expected one above 0 with "
+        "pseudo-labels from epoch 0, got none (there are no visual prototypes before "
+        "it)");
   }
   const int64_t epochs = options.epochs.value_or(options.defaults.epochs);
   if (s.pseudo_labels && options.pseudo_from_epoch.value_or(0) >= epochs) {

@@ -56,6 +56,31 @@ ImageFeatures encode(
   return {at::cat(global), at::cat(regions)};
 }
 
+// What the features of `count` scenes take, by those of a few `images`.
+void tell_expectations(
+    trmml::clip::ClipModel& clip,
+    const at::Tensor& images,
+    int64_t count,
+    const WorldOptions& options,
+    const experiment::WorldCallbacks& callbacks) {
+  const at::Tensor some = images.narrow(0, 0, std::min<int64_t>(32, images.size(0)));
+  // The first ones pay for starting.
+  encode(clip, some, options, callbacks.should_stop);
+  const auto begin = std::chrono::steady_clock::now();
+  const ImageFeatures sample = encode(clip, some, options, callbacks.should_stop);
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  const double share = static_cast<double>(count) / static_cast<double>(some.size(0));
+  const auto floats =
+      static_cast<double>(sample.global.numel() + sample.regions.numel());
+  callbacks.log(fmt::format(
+      "{} regions of width {}; all features: {:.2f} GB in memory, about {:.0f} s to "
+      "compute",
+      sample.regions.size(1),
+      sample.regions.size(2),
+      4e-9 * share * floats,
+      share * took.count()));
+}
+
 experiment::Part load_part(
     experiment::World& world,
     const WorldOptions& options,
@@ -131,6 +156,8 @@ experiment::World load_world(
   const auto limited = [&options](int64_t all) {
     return options.limit_scenes > 0 ? std::min(options.limit_scenes, all) : all;
   };
+  const int64_t n_scenes =
+      limited(kTrainScenes) + limited(kHeldOutScenes) + limited(kTestScenes);
   const auto photos = program::with_flag<trmml::DataError>("--fashion-mnist", [&paths] {
     return std::make_shared<const FashionMnist>(
         FashionMnist::load(paths.fashion_mnist));
@@ -146,9 +173,7 @@ experiment::World load_world(
                     names.size())
               : fmt::format(
                     "composing {} scenes of photographs and encoding them",
-                    grouped(
-                        limited(kTrainScenes) + limited(kHeldOutScenes) +
-                        limited(kTestScenes))));
+                    grouped(n_scenes)));
   using Pool = FashionMnist::Pool;
   const auto scenes = [&](Pool pool, int64_t first, int64_t count) {
     return trmml::data::make_scenes(photos, pool, first, limited(count));
@@ -167,6 +192,7 @@ experiment::World load_world(
     callbacks.check(world);
   }
   if (dry_run) {
+    tell_expectations(world.clip, train.images, n_scenes, options, callbacks);
     return world;
   }
   const auto load = [&](const trmml::data::SceneSet& set) {

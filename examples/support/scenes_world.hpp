@@ -14,7 +14,7 @@
 
 namespace scenes {
 
-/// What was chosen on held-out scenes with the small CLIP (README.md says how).
+/// What was chosen on held-out scenes with the small CLIP (docs/results.md says how).
 experiment::Defaults defaults();
 
 /// Where things are.
@@ -43,7 +43,8 @@ struct WorldOptions {
 /// Paints the scenes and encodes them with the small CLIP. Training scenes 0..1999 and
 /// held-out 2000..2999 of the training pool, test 0..1999. Throws `trmml::Interrupted`
 /// soon after `should_stop` says so. With `dry_run` reads all files, paints the
-/// training scenes, and returns a world without features.
+/// training scenes, encodes a few of them to say what all would take, and returns a
+/// world without features.
 experiment::World load_world(
     const WorldOptions& options,
     const experiment::WorldCallbacks& callbacks,

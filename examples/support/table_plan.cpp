@@ -9,6 +9,7 @@
 #include <map>
 #include <set>
 #include <stdexcept>
+#include <system_error>
 
 #include "support/ablation_table.hpp"
 #include "support/config_file.hpp"
@@ -29,7 +30,7 @@ struct Setting {
   Words arguments;
 };
 
-// "10 % known labels" as "10-percent-known-labels".
+// "10 % known labels" as "10-percent-known-labels". Several labels may have one.
 std::string folder_name(const std::string& label) {
   std::string name;
   for (const char c : label) {
@@ -37,7 +38,7 @@ std::string folder_name(const std::string& label) {
       name += "percent";
     } else if (
         std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '+' ||
-        c == '_') {
+        c == '_' || static_cast<unsigned char>(c) >= 0x80) {
       name += c;
     } else if (!name.empty() && name.back() != '-') {
       name += '-';
@@ -135,6 +136,16 @@ void check_method(const std::string& name) {
   }
 }
 
+// "ViT-B-16" of clips/ViT-B-16.pt; a folder, clips/ViT-B-16.openai/, has no ending.
+std::string name_of_clip(const std::string& clip) {
+  std::error_code error;  // what cannot be loaded is told later
+  fs::path path = fs::absolute(clip, error).lexically_normal();
+  if (!path.has_filename()) {
+    path = path.parent_path();
+  }
+  return (fs::is_directory(path, error) ? path.filename() : path.stem()).string();
+}
+
 // What is compared: a row each.
 std::vector<Setting> rows_of(const TableRequest& request) {
   std::vector<Setting> rows;
@@ -148,7 +159,7 @@ std::vector<Setting> rows_of(const TableRequest& request) {
       throw program::UsageError("--methods: expected one for a table of backbones");
     }
     for (const std::string& clip : request.clips) {
-      const std::string label = fs::path(clip).stem().string();
+      const std::string label = name_of_clip(clip);
       if (is_there(label)) {
         throw program::UsageError(fmt::format(
             "--clip: expected files with different names, got {} twice", label));
@@ -273,6 +284,22 @@ PlannedRun make_run(
   return run;
 }
 
+// Two runs in one folder would be taken for one.
+void check_folders(const TablePlan& plan) {
+  std::map<fs::path, const PlannedRun*> known;
+  for (const PlannedRun& run : plan.runs) {
+    const auto [other, is_new] = known.emplace(run.folder, &run);
+    if (!is_new) {
+      throw program::UsageError(fmt::format(
+          "{}: expected the folder of one run, got that of \"{}\" and \"{}\" (rename "
+          "one of the files)",
+          run.folder.string(),
+          plan.label(*other->second),
+          plan.label(run)));
+    }
+  }
+}
+
 }  // namespace
 
 TrainCall::TrainCall(
@@ -329,6 +356,7 @@ TablePlan plan_table(const TableRequest& request) {
     }
   }
   given.check();
+  check_folders(plan);
   worlds.sort(plan.runs);
   return plan;
 }

@@ -2,9 +2,11 @@
 
 #include "trmml/core/error.hpp"
 #include "trmml/io/atomic_file.hpp"
+#include "trmml/method/ablation.hpp"
 #include "trmml/report/html_report.hpp"
 #include "trmml/report/progress.hpp"
 #include "trmml/report/run_report.hpp"
+#include "trmml/training/state_file.hpp"
 
 #include <fmt/format.h>
 
@@ -17,6 +19,7 @@
 #include "support/program.hpp"
 #include "support/run_folder_state.hpp"
 #include "support/run_log.hpp"
+#include "support/run_record.hpp"
 #include "support/trained.hpp"
 #include <unistd.h>
 
@@ -74,20 +77,24 @@ std::string loss_note(const trmml::training::NamedLosses& losses) {
 }  // namespace
 
 program::FolderLock begin(const RunFolder& folder) {
+  const trmml::training::StateFile state(folder.path);
   if (std::filesystem::exists(folder.path / "report.json") &&
-      !std::filesystem::exists(folder.path / "last.safetensors")) {
+      (!folder.resume || !state.exists())) {
     throw program::UsageError(fmt::format(
         "--out: {} holds a finished run (name another folder, or remove this one)",
         folder.path.string()));
   }
-  program::check_resume(folder.path / "last.safetensors", folder.resume);
+  program::check_resume(state.path(), folder.resume);
   program::make_folder(folder.path);
   program::FolderLock lock(folder.path);
   if (!folder.resume) {
     trmml::io::write_file_atomically(folder.path / "config.toml", folder.config);
-  } else if (std::filesystem::exists(folder.path / "config.toml")) {
+    return lock;
+  }
+  if (std::filesystem::exists(folder.path / "config.toml")) {
     check_same_options(folder.path, folder.config);
   }
+  state.read();  // a damaged one is told now, not after the data is loaded
   return lock;
 }
 
@@ -97,6 +104,9 @@ RunResult train_in_folder(
     const RunFolder& folder,
     const std::function<bool()>& should_stop) {
   options.trainer.folder(folder.path).resume(folder.resume);
+  if (trmml::method_switches(options.method).has_prompts()) {  // others have no state
+    keep_record(folder.path, folder.resume, world, options);
+  }
   program::RunLog log(folder.path, folder.resume, folder.config);
   std::optional<trmml::report::Progress> progress;
   RunCallbacks callbacks;

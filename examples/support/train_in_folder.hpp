@@ -24,7 +24,8 @@ struct RunFolder {
 /// Makes the folder, locks it for as long as the result lives, and writes config.toml,
 /// before anything that takes long. Throws `program::UsageError` for a state or a
 /// report that would be overwritten, or is to be resumed and is not there or was made
-/// with other options, and for a folder that another program writes into.
+/// with other options, and for a folder that another program writes into;
+/// `trmml::CheckpointError` for a state that cannot be read.
 [[nodiscard]] program::FolderLock begin(const RunFolder& folder);
 
 /// Trains, shows how far it is, and leaves all that a finished run has: report.json

@@ -104,6 +104,13 @@ class RunConfig : public program::ConfigFile {
   Defaults defaults_;
 };
 
+// The other methods look at the global feature alone.
+bool looks_at_regions(const trmml::MethodSwitches& switches) {
+  using Kind = trmml::MethodSwitches::Kind;
+  return switches.pooled || switches.kind == Kind::kTextPixel ||
+         switches.kind == Kind::kRegion;
+}
+
 }  // namespace
 
 const std::vector<TrainProgram>& train_programs() {
@@ -177,6 +184,11 @@ void set_defaults(CLI::App& app, const TrainOptions& options) {
 
 void check(const CLI::App& app, const TrainOptions& options) {
   options.source->check(app, options.run.method);
+  program::expect_effect(
+      app,
+      looks_at_regions(switches_of(options.run)),
+      {"--dense"},
+      "a method that looks at regions, got " + options.run.method);
   check(app, options.run);
   check(app, options.run.protocol, options.source->draws_salient());
   if (options.limit_batches > 0 && program::is_given(app, "--limit-scenes")) {

@@ -4,6 +4,7 @@
 
 #include "support/config_file.hpp"
 #include "support/program.hpp"
+#include "support/run_record.hpp"
 #include "support/train_in_folder.hpp"
 #include "support/train_options.hpp"
 
@@ -27,8 +28,14 @@ void train(CLI::App& app, TrainOptions& options, const OneCall& call) {
   WorldCallbacks loading;
   loading.log = program::say;
   loading.should_stop = [] { return program::stop_flag().load(); };
-  loading.check = [&options](const World& world) { check_run(world, options.run); };
+  loading.check = [&options](const World& world) {
+    check_run(world, options.run);
+    if (options.run.trainer.resume()) {
+      check_record(options.out, world, options.run);
+    }
+  };
   loading.training_views = training_views(switches_of(options.run));
+  loading.passes = passes_of(options.run);
   if (call.dry_run) {
     load_world(options, loading, /*dry_run=*/true);
     return;

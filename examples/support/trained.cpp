@@ -22,6 +22,7 @@
 #include "support/config_file.hpp"
 #include "support/method_settings.hpp"
 #include "support/program.hpp"
+#include "support/utf8.hpp"
 
 namespace experiment {
 
@@ -266,7 +267,7 @@ uint64_t digest_of(const at::Tensor& tensor) {
                  0x9e3779b185ebca87ULL;
     }
   };
-  for (const at::Tensor& piece : tensor.contiguous().flatten().split(kPiece)) {
+  for (const at::Tensor& piece : tensor.cpu().contiguous().flatten().split(kPiece)) {
     const at::Tensor numbers = piece.to(at::kFloat);
     const auto* bytes = static_cast<const char*>(numbers.data_ptr());
     size_t rest = numbers.nbytes();
@@ -299,16 +300,17 @@ void write_trained(
   trmml::io::write_safetensors(
       path,
       tensors,
-      {{"format", kFormat},
-       {"method", options.method},
-       {"dataset", world.dataset},
-       {"classnames", as_json(world.names())},
-       {"names_for_clip", as_json(world.all_train.names_for_clip)},
-       {"n_ctx", std::to_string(result.n_ctx)},
-       {"clip_fingerprint", fingerprint(*clip)},
-       {"mask_digest", result.report.mask_digest},
-       {"config", config},
-       {"trmml_version", TRMML_VERSION}});
+      program::as_utf8(
+          {{"format", kFormat},
+           {"method", options.method},
+           {"dataset", world.dataset},
+           {"classnames", as_json(world.names())},
+           {"names_for_clip", as_json(world.all_train.names_for_clip)},
+           {"n_ctx", std::to_string(result.n_ctx)},
+           {"clip_fingerprint", fingerprint(*clip)},
+           {"mask_digest", result.report.mask_digest},
+           {"config", config},
+           {"trmml_version", TRMML_VERSION}}));
 }
 
 Trained read_trained(const fs::path& path) {

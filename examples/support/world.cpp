@@ -15,13 +15,12 @@ at::Tensor collect(
     const std::function<bool()>& should_stop,
     const std::function<at::Tensor(const trmml::clip::ImageFeatures&)>& map) {
   const c10::NoGradGuard no_grad;
-  constexpr int64_t kBatch = 32;  // on the fly, a picture may take a second
   std::vector<at::Tensor> rows;
-  for (int64_t i = 0; i < part.features->size(); i += kBatch) {
+  for (int64_t i = 0; i < part.features->size(); i += kCollected) {
     if (should_stop && should_stop()) {
       throw trmml::Interrupted("stopped while pictures were being scored");
     }
-    const int64_t n = std::min(kBatch, part.features->size() - i);
+    const int64_t n = std::min(kCollected, part.features->size() - i);
     rows.push_back(map(part.features->test_views(i, n)).cpu());
   }
   return at::cat(rows);

@@ -53,6 +53,15 @@ struct World {
 /// Which views of the training pictures are looked at, the least first.
 enum class TrainingViews { kNone, kPlain, kAll };
 
+/// How often runs look at all pictures of each part, which is what they cost where
+/// features are computed on the fly.
+struct Passes {
+  int64_t train = 0;
+  int64_t held_out = 0;
+  int64_t test = 0;
+  int64_t batch = 0;  ///< pictures of a step that are in memory; 0: nothing is trained
+};
+
 /// What loading a world tells and asks.
 struct WorldCallbacks {
   std::function<void(const std::string&)> log;
@@ -64,7 +73,13 @@ struct WorldCallbacks {
 
   /// Pictures in files are encoded in no other views of the training part.
   TrainingViews training_views = TrainingViews::kAll;
+
+  /// Of all that is run on the world, for what a dry run says.
+  Passes passes = {};
 };
+
+/// Pictures that `collect` looks at together: on the fly, one may take a second.
+inline constexpr int64_t kCollected = 32;
 
 /// What `map` makes of the features of all pictures, batch by batch, as one tensor.
 /// Throws `trmml::Interrupted` between two batches when `should_stop`, which may be
