@@ -6,6 +6,8 @@
 
 #include <atomic>
 #include <cerrno>
+#include <charconv>
+#include <csignal>
 #include <ostream>
 #include <stdexcept>
 #include <streambuf>
@@ -14,6 +16,7 @@
 
 #include "write_failure.hpp"
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,6 +27,8 @@ namespace {
 constexpr size_t kBufferSize = size_t{1} << 18;
 // A temporary's name must stay below the 255 bytes that file systems allow.
 constexpr size_t kNameInTemporary = 200;
+// Between the name and the process in a temporary's name.
+constexpr std::string_view kMark = ".tmp-";
 
 [[noreturn]] void
 fail(const std::filesystem::path& path, std::string_view operation, int error) {
@@ -59,6 +64,43 @@ std::string_view irreplaceable(const std::filesystem::path& path) {
   const bool is_plain =
       !fs::exists(target) || fs::is_regular_file(target) || fs::is_directory(target);
   return is_plain ? "" : "a device, a FIFO or a socket";
+}
+
+/// The process in the name of a temporary, ".NAME.tmp-PID-COUNTER"; 0 in other names.
+pid_t process_of(std::string_view name) {
+  const size_t mark = name.rfind(kMark);
+  if (!name.starts_with('.') || mark == std::string_view::npos || mark < 2) {
+    return 0;
+  }
+  const char* const end = name.data() + name.size();
+  pid_t process = 0;
+  const auto [dash, fault] =
+      std::from_chars(name.data() + mark + kMark.size(), end, process);
+  if (fault != std::errc() || process <= 0 || dash == end || *dash != '-') {
+    return 0;
+  }
+  unsigned counter = 0;
+  const auto [rest, counter_fault] = std::from_chars(dash + 1, end, counter);
+  return counter_fault == std::errc() && rest == end ? process : 0;
+}
+
+/// Whether `path` is a temporary that nobody writes any more.
+bool is_stale(const std::filesystem::path& path) {
+  const pid_t process = process_of(path.filename().string());
+  if (process == 0 || ::kill(process, 0) == 0 || errno != ESRCH) {
+    return false;
+  }
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(std::filesystem::symlink_status(path, error))) {
+    return false;
+  }
+  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  if (descriptor < 0) {
+    return false;
+  }
+  const bool is_free = ::flock(descriptor, LOCK_EX | LOCK_NB) == 0;
+  ::close(descriptor);
+  return is_free;
 }
 
 }  // namespace
@@ -131,10 +173,11 @@ class AtomicFile::Impl : private std::streambuf {
     for (;;) {
       const std::filesystem::path candidate =
           folder_of(path_) /
-          fmt::format(".{}.tmp-{}-{}", name, ::getpid(), counter.fetch_add(1));
+          fmt::format(".{}{}{}-{}", name, kMark, ::getpid(), counter.fetch_add(1));
       descriptor_ =
           ::open(candidate.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
       if (descriptor_ >= 0) {
+        ::flock(descriptor_, LOCK_EX | LOCK_NB);  // for `is_stale`, as far as it goes
         temporary_ = candidate;
         return;
       }
@@ -236,6 +279,19 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view b
   AtomicFile file(path);
   file.write(bytes);
   file.commit();
+}
+
+int64_t remove_stale_temporaries(const std::filesystem::path& folder) {
+  int64_t removed = 0;
+  std::error_code error;
+  std::filesystem::directory_iterator entry(folder, error);
+  for (; !error && entry != std::filesystem::directory_iterator();
+       entry.increment(error)) {
+    if (is_stale(entry->path()) && ::unlink(entry->path().c_str()) == 0) {
+      ++removed;
+    }
+  }
+  return removed;
 }
 
 }  // namespace trmml::io

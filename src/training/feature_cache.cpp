@@ -18,6 +18,7 @@
 #include <optional>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include <zlib.h>
 
@@ -77,6 +78,12 @@ void copy_row(const at::Tensor& source, int64_t from, at::Tensor& target, int64_
       static_cast<char*>(target.data_ptr()) + static_cast<size_t>(to) * bytes,
       static_cast<const char*>(source.data_ptr()) + static_cast<size_t>(from) * bytes,
       bytes);
+}
+
+// `shards` are in order.
+template <typename Shard>
+bool is_among(const Shard& shard, const std::vector<Shard>& shards) {
+  return std::binary_search(shards.begin(), shards.end(), shard);
 }
 
 at::Tensor rows_like(const at::Tensor& tensor, int64_t rows) {
@@ -206,17 +213,14 @@ std::shared_ptr<FeatureCache> FeatureCache::open(
     const FeatureCacheCallbacks& callbacks) {
   const std::shared_ptr<FeatureCache> cache(new FeatureCache(options, source.size()));
   check_key(cache->folder_, options.key());
-  const int64_t views = options.views() + 1;
-  const int64_t per_view = cache->shards_per_view();
+  io::remove_stale_temporaries(cache->folder_);
   const std::vector<Shard> missing = cache->missing_shards();
   FeatureCachePlan plan = cache->plan_for(missing);
-  const auto was_there = [&](const Shard& shard) {
-    return !std::binary_search(missing.begin(), missing.end(), shard);
-  };
+  const int64_t per_view = cache->shards_per_view();
   std::optional<Shard> ready;
   for (int64_t i = 0; i < plan.shards && !ready; ++i) {
     const Shard shard{i / per_view, i % per_view};
-    if (was_there(shard)) {
+    if (!is_among(shard, missing)) {
       ready = shard;
     }
   }
@@ -226,48 +230,70 @@ std::shared_ptr<FeatureCache> FeatureCache::open(
             : source.test_views(0, 1);
   const int64_t each =
       2 * (sample.global.size(1) + sample.regions.size(1) * sample.regions.size(2));
-  plan.bytes = each * cache->n_ * views;
+  plan.bytes = each * plan.pictures * plan.views;
   if (callbacks.plan) {
     callbacks.plan(plan);
   }
+  cache->expect_room(each * plan.missing);
+  cache->load(source, missing, callbacks);
+  return cache;
+}
+
+void FeatureCache::expect_room(int64_t bytes) const {
   std::error_code error;
-  const fs::space_info space = fs::space(cache->folder_, error);
-  if (!error && static_cast<int64_t>(space.available) < each * plan.missing) {
+  const fs::space_info space = fs::space(folder_, error);
+  if (!error && static_cast<int64_t>(space.available) < bytes) {
     throw WriteError(fmt::format(
         "{}: expected room for {} of features, got {} (take a folder on another disk, "
         "fewer views, or compute the features on the fly)",
-        cache->folder_.string(),
-        grouped_bytes(each * plan.missing),
+        folder_.string(),
+        grouped_bytes(bytes),
         grouped_bytes(static_cast<int64_t>(space.available))));
   }
-  int64_t done = plan.shards_ready;
-  for (const auto& [view, shard] : missing) {
-    const int64_t first = shard * options.shard_size();
-    const int64_t rows = cache->rows_of(shard);
-    cache->write_shard(
-        view,
-        shard,
-        view == 0 ? source.test_views(first, rows)
-                  : source.training_views(at::arange(first, first + rows), view - 1));
+}
+
+// The files that are there come first: a damaged one is found before anything is
+// encoded.
+void FeatureCache::load(
+    FeatureSource& source,
+    const std::vector<Shard>& missing,
+    const FeatureCacheCallbacks& callbacks) {
+  const int64_t per_view = shards_per_view();
+  const int64_t total = (options_.views() + 1) * per_view;
+  shards_.resize(static_cast<size_t>(total));
+  int64_t done = 0;
+  const auto read = [&](const Shard& shard, bool verify) {
+    shards_[static_cast<size_t>(shard.first * per_view + shard.second)] =
+        read_shard(shard.first, shard.second, verify);
     ++done;
     if (callbacks.progress) {
-      callbacks.progress(done, plan.shards);
+      callbacks.progress(done, total);
     }
-    if (callbacks.should_stop && callbacks.should_stop() && done < plan.shards) {
+    if (callbacks.should_stop && callbacks.should_stop() && done < total) {
       throw Interrupted(fmt::format(
           "stopped after {} of {} files of features; the same command goes on with {}",
           done,
-          plan.shards,
-          cache->folder_.string()));
+          total,
+          folder_.string()));
+    }
+  };
+  for (int64_t i = 0; i < total; ++i) {
+    const Shard shard{i / per_view, i % per_view};
+    if (!is_among(shard, missing)) {
+      read(shard, options_.verify());
     }
   }
-  for (int64_t view = 0; view < views; ++view) {
-    for (int64_t shard = 0; shard < per_view; ++shard) {
-      cache->shards_.push_back(
-          cache->read_shard(view, shard, options.verify() && was_there({view, shard})));
-    }
+  for (const Shard& shard : missing) {
+    const auto& [view, place] = shard;
+    const int64_t first = place * options_.shard_size();
+    const int64_t rows = rows_of(place);
+    write_shard(
+        view,
+        place,
+        view == 0 ? source.test_views(first, rows)
+                  : source.training_views(at::arange(first, first + rows), view - 1));
+    read(shard, /*verify=*/false);
   }
-  return cache;
 }
 
 int64_t FeatureCache::view_of(int64_t index, int64_t epoch) const {

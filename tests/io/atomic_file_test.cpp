@@ -6,10 +6,13 @@
 #include <ostream>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "support/catch.hpp"
 #include "support/errors.hpp"
 #include "support/temporary_folder.hpp"
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -20,6 +23,7 @@ using support::read_bytes;
 using support::TemporaryFolder;
 using support::write_bytes;
 using trmml::io::AtomicFile;
+using trmml::io::remove_stale_temporaries;
 using trmml::io::write_file_atomically;
 
 namespace {
@@ -265,4 +269,66 @@ TEST_CASE("a process that is killed while it writes leaves a complete file") {
     REQUIRE(bytes.size() == size);
     REQUIRE(bytes.find_first_not_of(bytes[0]) == std::string::npos);
   }
+}
+
+TEST_CASE("remove_stale_temporaries: what a process left that is gone") {
+  const TemporaryFolder folder;
+  const pid_t gone = ::fork();
+  if (gone == 0) {
+    AtomicFile file(folder / "file");
+    file.write(std::string(600'000, 'x'));
+    ::_exit(0);  // like a kill: nothing is cleaned up
+  }
+  REQUIRE(::waitpid(gone, nullptr, 0) == gone);
+  REQUIRE(folder.names().size() == 1);
+  const std::string left = folder.names().front();
+  const std::string mark = ".tmp-" + std::to_string(gone);
+  CHECK(left.find(".file" + mark + "-") == 0);
+
+  // Other names, other kinds of files, processes that live.
+  for (const std::string& name :
+       {"file" + mark + "-0",
+        mark + "-0",
+        ".file" + mark,
+        ".file" + mark + "-",
+        ".file" + mark + "-0x",
+        ".file" + mark + "-0.csv",
+        ".file.tmp--" + std::to_string(gone) + "-0",
+        std::string(".file.tmp-0-0"),
+        std::string(".file.tmp-x-0"),
+        std::string(".file.tmp"),
+        ".file.tmp-" + std::to_string(::getpid()) + "-900000"}) {
+    write_bytes(folder / name, "x");
+  }
+  std::filesystem::create_directory(folder / (".folder" + mark + "-0"));
+  std::filesystem::create_symlink(left, folder / (".link" + mark + "-0"));
+  AtomicFile own(folder / "own");
+  // As of a program on another machine, where this number means another process.
+  const std::string locked = ".locked" + mark + "-0";
+  write_bytes(folder / locked, "x");
+  const int descriptor = ::open((folder / locked).c_str(), O_WRONLY | O_CLOEXEC);
+  REQUIRE(::flock(descriptor, LOCK_EX | LOCK_NB) == 0);
+
+  const size_t all = folder.names().size();
+  CHECK(remove_stale_temporaries(folder.path()) == 1);
+  CHECK(folder.names().size() == all - 1);
+  CHECK_FALSE(std::filesystem::exists(folder / left));
+  ::close(descriptor);
+  CHECK(remove_stale_temporaries(folder.path()) == 1);
+  CHECK_FALSE(std::filesystem::exists(folder / locked));
+  own.commit();
+  CHECK(std::filesystem::exists(folder / "own"));
+  CHECK(remove_stale_temporaries(folder / "missing") == 0);
+}
+
+TEST_CASE("a file is locked while it is written") {
+  const TemporaryFolder folder;
+  AtomicFile file(folder / "file");
+  const std::string temporary = folder.names().front();
+  const int descriptor = ::open((folder / temporary).c_str(), O_WRONLY | O_CLOEXEC);
+  REQUIRE(descriptor >= 0);
+  CHECK(::flock(descriptor, LOCK_EX | LOCK_NB) != 0);
+  file.commit();
+  CHECK(::flock(descriptor, LOCK_EX | LOCK_NB) == 0);
+  ::close(descriptor);
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/errors.hpp"
 #include "support/tensors.hpp"
 #include "training/small_methods.hpp"
 
@@ -127,6 +128,35 @@ TEST_CASE("Trainer: a test is scored after every epoch and never chosen by") {
   CHECK(on_test[static_cast<size_t>(result.best_epoch)] < *result.best_test_mAP);
   Trainer without(std::make_shared<Hill>(), TrmMlLoss(), hill_options());
   CHECK_FALSE(without.fit(hill_set(), hill_held_out()).best_test_mAP.has_value());
+}
+
+TEST_CASE("EpochSelection: interrupted while it scores, nothing has changed") {
+  Hill method;
+  const trmml::training::NamedParameters weights = {{"w", method.w}};
+  trmml::training::Ema ema(weights, 0.5);
+  {
+    const c10::NoGradGuard no_grad;
+    method.w.fill_(0.5);
+  }
+  ema.update();
+  // The held-out pictures are one batch, without a question; those of the test are two.
+  const HeldOutSet test_set{
+      ImageFeatures{at::ones({501, 1}), at::zeros({501, 1, 1})},
+      at::ones({501, 1}, at::kChar)};
+  trmml::training::EpochSelection selection;
+  const auto score = [&](bool stop) {
+    return support::error_of<trmml::Interrupted>([&] {
+      selection.score(
+          method, ema, hill_held_out(), &test_set, 0, [stop] { return stop; });
+    });
+  };
+  CHECK(score(true) == "predict: stopped after 500 of 501 pictures");
+  CHECK(std::isnan(selection.best_test_mAP()));
+  CHECK(std::isinf(selection.best_mAP()));
+  CHECK(method.w.item<double>() == 0.5);
+  CHECK(method.is_training());
+  CHECK(score(false) == "no error");
+  CHECK(selection.best_test_mAP() == Catch::Approx(1));
 }
 
 TEST_CASE("Trainer: reports the logits of the averaged weights") {

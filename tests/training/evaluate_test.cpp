@@ -23,7 +23,7 @@ class Copy : public torch::nn::Module, public trmml::Method {
   torch::nn::Module& as_module() override { return *this; }
   at::Tensor text_features() override {
     ++texts;
-    return at::zeros({2, 2, 3});
+    return text;
   }
   trmml::TrmMlOutput forward(
       const trmml::clip::ImageFeatures& images,
@@ -38,6 +38,7 @@ class Copy : public torch::nn::Module, public trmml::Method {
   }
   std::vector<trmml::ParameterGroup> parameter_groups() override { return {}; }
 
+  at::Tensor text = at::zeros({2, 2, 3});
   std::vector<int64_t> sizes;
   int texts = 0;
   bool always_eval = true;
@@ -71,6 +72,41 @@ TEST_CASE("predict: all pictures in order, in evaluation mode, text computed onc
   method.eval();
   trmml::training::predict(method, images);
   CHECK_FALSE(method.is_training());
+}
+
+TEST_CASE("predict: many categories, few pictures at a time") {
+  Copy method;
+  const auto images = features(7);
+  const at::Tensor scores = trmml::training::predict(method, images);
+  CHECK(method.sizes == std::vector<int64_t>{7});
+  method.text = at::zeros({1}).expand({2, 1 << 15, 1 << 10});  // 2^25 numbers a picture
+  method.sizes.clear();
+  CHECK(trmml::training::predict(method, images).equal(scores));
+  CHECK(method.sizes == std::vector<int64_t>{2, 2, 2, 1});
+  method.sizes.clear();
+  CHECK(trmml::training::predict(method, images, trmml::Score::kMean, 5).equal(scores));
+  CHECK(method.sizes == std::vector<int64_t>{5, 2});  // what is asked for counts
+  CHECK(error_of<c10::ValueError>([&] {
+          trmml::training::predict(method, images, trmml::Score::kMean, -1);
+        }) == "predict: expected batch_size >= 0, got -1");
+}
+
+TEST_CASE("predict: asks between two batches whether to stop") {
+  Copy method;
+  method.train();
+  int asked = 0;
+  const auto stop_at = [&](int question) {
+    asked = 0;
+    return error_of<trmml::Interrupted>([&] {
+      trmml::training::predict(method, features(7), trmml::Score::kMean, 3, [&] {
+        return ++asked == question;
+      });
+    });
+  };
+  CHECK(stop_at(0) == "no error");
+  CHECK(asked == 2);
+  CHECK(stop_at(2) == "predict: stopped after 6 of 7 pictures");
+  CHECK(method.is_training());  // as it was
 }
 
 TEST_CASE("as_matrix, as_label_matrix: the same memory") {

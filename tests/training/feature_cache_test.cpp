@@ -16,6 +16,8 @@
 #include "support/errors.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/tensors.hpp"
+#include <sys/wait.h>
+#include <unistd.h>
 
 namespace fs = std::filesystem;
 using support::error_of;
@@ -183,9 +185,52 @@ TEST_CASE(
   const std::string message = error_of<trmml::Interrupted>(
       [&] { FeatureCache::open(options_in(folder), source, callbacks); });
   CHECK(message.find("stopped after 2 of 9 files of features") == 0);
-  callbacks.should_stop = [&asked] { return ++asked == 2 + 7; };  // behind the last
+  callbacks.should_stop = [&asked] { return ++asked == 2 + 9; };  // behind the last
   CHECK(FeatureCache::open(options_in(folder), source, callbacks)->size() == kN);
-  CHECK(asked == 2 + 7);
+  CHECK(asked == 2 + 9);
+}
+
+TEST_CASE("FeatureCache: what is there is read first, and may be stopped, too") {
+  const TemporaryFolder folder;
+  Numbered source;
+  const fs::path of_key = FeatureCache::open(options_in(folder), source)->folder();
+  fs::remove(of_key / "view-000-00001.safetensors");
+  Numbered unused;
+  FeatureCacheCallbacks callbacks;
+  std::vector<int64_t> progress;
+  callbacks.progress = [&](int64_t done, int64_t total) {
+    CHECK(total == 9);
+    CHECK(unused.computed == (done < 9 ? 0 : 3));
+    progress.push_back(done);
+  };
+  callbacks.should_stop = [&progress] { return progress.back() == 8; };
+  CHECK(
+      error_of<trmml::Interrupted>([&] {
+        FeatureCache::open(options_in(folder), unused, callbacks);
+      }).find("stopped after 8 of 9 files of features; the same command goes on") == 0);
+  CHECK(unused.computed == 0);
+  progress.clear();
+  callbacks.should_stop = {};
+  const auto cache = FeatureCache::open(options_in(folder), unused, callbacks);
+  CHECK(progress == std::vector<int64_t>{1, 2, 3, 4, 5, 6, 7, 8, 9});
+  CHECK(cache->test_views(0, kN).global.equal(source.test_views(0, kN).global));
+}
+
+TEST_CASE("FeatureCache: what a killed program left half written is removed") {
+  const TemporaryFolder folder;
+  Numbered source;
+  const fs::path of_key = FeatureCache::open(options_in(folder), source)->folder();
+  const pid_t gone = ::fork();
+  if (gone == 0) {
+    ::_exit(0);
+  }
+  REQUIRE(::waitpid(gone, nullptr, 0) == gone);
+  const std::string left =
+      ".view-000-00000.safetensors.tmp-" + std::to_string(gone) + "-0";
+  support::write_bytes(of_key / left, "half");
+  FeatureCache::open(options_in(folder), source);
+  CHECK(files_in(of_key).count(left) == 0);
+  CHECK(files_in(of_key).size() == 10);
 }
 
 TEST_CASE("FeatureCache: a file that is gone is computed anew, a damaged one refused") {

@@ -45,7 +45,7 @@ TEST_CASE("gather_evidence: the pieces that are asked for") {
       problem.train.frozen_text,
       problem.train.zero_shot);
   const auto gathered =
-      [&](double visual, double text, double zero_shot, int64_t batch = 500) {
+      [&](double visual, double text, double zero_shot, int64_t batch = 0) {
         return gather_evidence(
             *model,
             problem.train,
@@ -209,6 +209,32 @@ TEST_CASE("PseudoLabelRefresh: every policy gets the evidence it is made for") {
   check(Policy::kRank, logits);
   check(Policy::kSplc, logits);
   check(Policy::kThreshold, logits.sigmoid());
+}
+
+TEST_CASE("PseudoLabelRefresh: interrupted between two batches, nothing has changed") {
+  const toy::Problem problem = toy::make_problem(501);
+  TrmMl model = toy::make_model(problem);
+  trmml::training::NamedParameters weights;
+  for (const auto& item : model->named_parameters()) {
+    weights.emplace_back(item.key(), item.value());
+  }
+  const trmml::training::Ema ema(weights, 0.5);
+  const auto before = toy::state_of(*model);
+  const auto stopped = [&](trmml::PseudoLabelPolicy policy) {
+    trmml::training::PseudoLabelRefresh refresh(
+        PseudoLabelerOptions().policy(policy), TrainerOptions());
+    const std::string message = error_of<trmml::Interrupted>(
+        [&] { refresh.estimate(*model, ema, problem.train, 1, [] { return true; }); });
+    CHECK_FALSE(refresh.labels().defined());
+    CHECK(toy::is_same(toy::state_of(*model), before));
+    return message;
+  };
+  using Policy = trmml::PseudoLabelPolicy;
+  CHECK(
+      stopped(Policy::kRelations) ==
+      "gather_evidence: stopped after 500 of 501 pictures");
+  CHECK(stopped(Policy::kRank) == "predict: stopped after 500 of 501 pictures");
+  CHECK(stopped(Policy::kThreshold) == "predict: stopped after 500 of 501 pictures");
 }
 
 TEST_CASE("PseudoLabelRefresh: with nothing known there are no soft targets") {

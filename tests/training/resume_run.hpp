@@ -2,11 +2,10 @@
 
 #include "trmml/training/trainer.hpp"
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "support/catch.hpp"
 #include "support/temporary_folder.hpp"
@@ -22,6 +21,7 @@ using trmml::PseudoLabelerOptions;
 using trmml::TrmMl;
 using trmml::TrmMlLoss;
 using trmml::TrmMlLossOptions;
+using trmml::training::EpochReport;
 using trmml::training::StepReport;
 using trmml::training::Trainer;
 using trmml::training::TrainerCallbacks;
@@ -36,6 +36,7 @@ struct Setting {
   TrmMlLossOptions loss = {};
   std::optional<PseudoLabelerOptions> pseudo_labels = PseudoLabelerOptions();
   double dropout = 0.0;
+  int64_t pictures = toy::kN;  ///< to train on, and as many held out
 };
 
 /// All that must be equal at the end.
@@ -43,12 +44,11 @@ struct End {
   TrainingResult result;
   trmml::io::TensorMap model;  ///< weights of the best epoch, prototypes of the last
   std::string state;           ///< the bytes of the state, but for times
-  std::vector<std::pair<std::string, double>>
-      losses;  ///< of the last epoch, if trained
+  EpochReport report;          ///< of the last epoch; without losses if not trained
 };
 
 inline toy::Problem problem_of(const Setting& setting) {
-  toy::Problem problem = toy::make_problem();
+  toy::Problem problem = toy::make_problem(setting.pictures, setting.pictures);
   if (setting.loss.unknown_labels() != trmml::UnknownLabels::kIgnored) {
     problem.train.labels = problem.train.labels.clamp_min(0);  // no known absences
   }
@@ -83,14 +83,26 @@ inline End train(
       TrainerOptions(setting.trainer).folder(folder).resume(true),
       setting.pseudo_labels);
   End end;
-  TrainerCallbacks with_losses = callbacks;
-  with_losses.epoch_end = [&end](const trmml::training::EpochReport& report) {
-    end.losses = report.losses;
-  };
-  end.result = trainer.fit(problem.train, problem.held_out, with_losses);
+  TrainerCallbacks with_report = callbacks;
+  with_report.epoch_end = [&end](const EpochReport& report) { end.report = report; };
+  end.result = trainer.fit(problem.train, problem.held_out, with_report);
   end.model = toy::state_of(*model);
   end.state = without_times(support::read_bytes(folder / kState));
   return end;
+}
+
+/// But for the time.
+inline void check_same(const EpochReport& a, const EpochReport& b) {
+  const auto is_same = [](const at::Tensor& x, const at::Tensor& y) {
+    return x.defined() == y.defined() && (!x.defined() || x.equal(y));
+  };
+  CHECK(a.epoch == b.epoch);
+  CHECK(a.losses == b.losses);
+  CHECK(a.learning_rate == b.learning_rate);
+  CHECK(a.held_out_mAP == b.held_out_mAP);
+  CHECK(a.held_out_mAP_raw == b.held_out_mAP_raw);
+  CHECK(is_same(a.pseudo_labels, b.pseudo_labels));
+  CHECK(is_same(a.held_out_logits, b.held_out_logits));
 }
 
 inline void check_same(const End& a, const End& b) {
@@ -100,8 +112,8 @@ inline void check_same(const End& a, const End& b) {
   CHECK(toy::is_same(a.model, b.model));
   const bool same_bytes = a.state == b.state;  // not to print them
   CHECK(same_bytes);
-  if (!a.losses.empty() && !b.losses.empty()) {
-    CHECK(a.losses == b.losses);
+  if (!a.report.losses.empty() && !b.report.losses.empty()) {
+    check_same(a.report, b.report);
   }
 }
 

@@ -128,6 +128,41 @@ TEST_CASE("resume: states at steps in between change nothing") {
   check_same(train(often, a.path()), train({}, b.path()));
 }
 
+TEST_CASE("resume: stopped while evidence is gathered and epochs are scored") {
+  Setting setting;
+  setting.dropout = 0.2;
+  setting.pictures = 600;  // two batches without gradient: one question in between
+  setting.trainer.epochs(3).batch_size(150).pseudo_from_epoch(0);  // four steps
+  const TemporaryFolder whole;
+  const TemporaryFolder parts;
+  const End expected = train(setting, whole.path());
+  // Of each start, the question that is answered with yes, and what is named then.
+  struct Break {
+    int64_t question;
+    std::string place;
+  };
+  const std::vector<Break> breaks = {
+      {1, "epoch 0 after step 0"},   // in the evidence, before there is a state
+      {6, "epoch 0 after step 4"},   // after it and four steps, in the own scores
+      {2, "epoch 0 after step 4"},   // in the averaged scores
+      {3, "epoch 1 after step 0"},   // in the next evidence
+      {1, "epoch 1 after step 0"},   // and again
+      {7, "epoch 1 after step 4"},   // in the averaged scores
+      {8, "epoch 2 after step 4"}};  // in the own scores of the last epoch
+  uint64_t seed = 3;
+  for (const Break& stop : breaks) {
+    int64_t asked = 0;
+    TrainerCallbacks callbacks;
+    callbacks.should_stop = [&] { return ++asked == stop.question; };
+    CHECK(
+        error_of<Interrupted>([&] { train(setting, parts.path(), seed, callbacks); }) ==
+        "stopped in " + stop.place + "; " + (parts / kState).string() +
+            " is saved, resume to continue");
+    ++seed;
+  }
+  check_same(train(setting, parts.path(), seed), expected);
+}
+
 TEST_CASE("stop: at the end of an epoch, in the last step, without a folder") {
   const toy::Problem problem = toy::make_problem();
   const auto stopped = [&problem](int64_t after, const fs::path& folder) {

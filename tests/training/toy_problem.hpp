@@ -63,7 +63,8 @@ make_pictures(at::Generator& random, const at::Tensor& directions, int64_t n) {
   return {{cells.mean(1), cells}, present.to(at::kChar) * 2 - 1};
 }
 
-inline Problem make_problem(int64_t n = kN) {
+/// `n` pictures to train on, `n_held_out` held out.
+inline Problem make_problem(int64_t n = kN, int64_t n_held_out = kN) {
   at::Generator random = trmml::make_generator(17, 0, "toy problem");
   const at::Tensor directions =
       trmml::functional::l2_normalise(at::randn({kC, kD}, random));
@@ -76,7 +77,7 @@ inline Problem make_problem(int64_t n = kN) {
   }
   problem.names = trmml::pack_classnames(
       at::randn({1, kWidth}, random), names, at::randn({2, kWidth}, random));
-  const Pictures held_out = make_pictures(random, directions, kN);
+  const Pictures held_out = make_pictures(random, directions, n_held_out);
   problem.held_out = {held_out.features, held_out.labels};
   const Pictures train = make_pictures(random, directions, n);
   problem.train_features = train.features;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <iosfwd>
 #include <memory>
@@ -13,9 +14,9 @@ namespace trmml::io {
 /// the disk (fsync of the file), renames the temporary to the final name and flushes
 /// the folder. Until then, and when anything fails, a file that was there before stays
 /// as it is. The destructor removes a temporary that was not committed; only a process
-/// that is killed leaves one behind. Permissions follow the umask; a symbolic link
-/// under the final name is replaced by the file. Folders, devices, FIFOs and sockets
-/// are not, nor are links to the last three.
+/// that is killed leaves one behind (see `remove_stale_temporaries`). Permissions
+/// follow the umask; a symbolic link under the final name is replaced by the file.
+/// Folders, devices, FIFOs and sockets are not, nor are links to the last three.
 ///
 /// Not for several threads at once. Throws `trmml::WriteError` (path, operation, the
 /// system's reason) when the disk is full, the folder is missing or not writable, and
@@ -63,5 +64,17 @@ class AtomicFile {
 /// io::write_file_atomically("runs/metrics.json", text);
 /// ```
 void write_file_atomically(const std::filesystem::path& path, std::string_view bytes);
+
+/// Removes from `folder` the temporaries of `AtomicFile`s whose process is gone, and
+/// returns how many. One that is still being written stays: its process lives or, where
+/// its number means nothing here (another machine or container that shares the folder),
+/// holds a lock on it. What cannot be locked or removed stays, too; a folder that is
+/// not there has none.
+///
+/// Example:
+/// ```
+/// io::remove_stale_temporaries("runs/7");
+/// ```
+int64_t remove_stale_temporaries(const std::filesystem::path& folder);
 
 }  // namespace trmml::io

@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <string>
@@ -41,22 +42,26 @@ class EpochSelection {
   explicit EpochSelection(Score score = Score::kMean) : score_(score) {}
 
   /// Scores the weights as they are and the averaged ones; these become the best if
-  /// they gain on the held-out pictures. `test` may be null.
+  /// they gain on the held-out pictures. `test` may be null. Throws `Interrupted` when
+  /// `should_stop`, which may be empty, says so; then nothing has changed.
   EpochScores score(
       Method& method,
       const Ema& ema,
       const HeldOutSet& held_out,
       const HeldOutSet* test,
-      int64_t epoch) {
+      int64_t epoch,
+      const std::function<bool()>& should_stop = {}) {
+    const auto logits_of = [&](const HeldOutSet& set) {
+      return predict(method, set.features, score_, /*batch_size=*/0, should_stop);
+    };
     EpochScores scores;
-    scores.held_out_mAP_raw =
-        mAP_of(predict(method, held_out.features, score_), held_out);
+    scores.held_out_mAP_raw = mAP_of(logits_of(held_out), held_out);
     {
       const Ema::Applied averaged(ema);
-      scores.held_out_logits = predict(method, held_out.features, score_);
+      scores.held_out_logits = logits_of(held_out);
       scores.held_out_mAP = mAP_of(scores.held_out_logits, held_out);
       if (test != nullptr) {
-        scores.test_mAP = mAP_of(predict(method, test->features, score_), *test);
+        scores.test_mAP = mAP_of(logits_of(*test), *test);
         best_test_mAP_ = std::fmax(best_test_mAP_, *scores.test_mAP);  // not a NaN
       }
     }

@@ -2,13 +2,14 @@
 
 #include "trmml/core/check.hpp"
 #include "trmml/evaluation/average_precision.hpp"
+#include "trmml/method/evidence.hpp"
 #include "trmml/method/feature_source.hpp"
 #include "trmml/method/method.hpp"
 
 #include <ATen/ATen.h>
-#include <c10/core/GradMode.h>
 
-#include <algorithm>
+#include <cstdint>
+#include <functional>
 #include <vector>
 
 // From tensors to metrics: the evaluation folder knows matrices only.
@@ -16,25 +17,20 @@
 namespace trmml::training {
 
 /// Scores [N, C] (logits, on the CPU) of all pictures, in evaluation mode and without
-/// gradient; the last, smaller batch is kept. `batch_size` > 0.
+/// gradient; the last, smaller batch is kept. `batch_size` (0: by the size of the
+/// output) and `should_stop`, which makes it throw `Interrupted`, as for
+/// `for_each_output`.
 inline at::Tensor predict(
     Method& method,
     const Features& images,
     Score score = Score::kMean,
-    int64_t batch_size = 500) {
-  TORCH_CHECK_VALUE(
-      batch_size > 0, "predict: expected batch_size > 0, got ", batch_size);
-  const c10::NoGradGuard no_grad;
-  const EvaluationMode evaluation(method.as_module());
-  const at::Device device = method.device();
-  const at::Tensor text = method.text_features();
+    int64_t batch_size = 0,
+    const std::function<bool()>& should_stop = {}) {
   std::vector<at::Tensor> scores;
-  for (int64_t i = 0; i < images->size(); i += batch_size) {
-    const int64_t n = std::min(batch_size, images->size() - i);
-    const TrmMlOutput output =
-        method.forward(images->test_views(i, n).to(device), text);
+  const auto collect = [&](const TrmMlOutput& output) {
     scores.push_back(score_of(output, score).cpu());
-  }
+  };
+  for_each_output(method, images, batch_size, should_stop, "predict", collect);
   return at::cat(scores);
 }
 

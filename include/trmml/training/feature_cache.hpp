@@ -54,8 +54,10 @@ struct FeatureCachePlan {
 /// What `FeatureCache::open` tells and asks; each may be empty.
 struct FeatureCacheCallbacks {
   std::function<void(const FeatureCachePlan&)> plan;  ///< before anything is encoded
-  std::function<void(int64_t done, int64_t total)> progress;  ///< in files
-  std::function<bool()> should_stop;                          ///< after every file
+
+  /// In files: first those that were there are read, then the others computed.
+  std::function<void(int64_t done, int64_t total)> progress;
+  std::function<bool()> should_stop;  ///< after every file, read or computed
 };
 
 /// Features of K augmented views and of the test's view, as fp16 in files that are
@@ -65,8 +67,9 @@ struct FeatureCacheCallbacks {
 /// `view-000-00000.safetensors` (view 0 is the test's), each with `global` [n, D],
 /// `regions` [n, R, D] and the CRC-32 of their bytes. Files appear complete or not at
 /// all; a cache that was not finished is continued, one that is complete is opened
-/// without the tower. A picture shows its views one after the other, epoch by epoch,
-/// beginning with one that depends on (seed, picture).
+/// without the tower; what killed programs left half written is removed. A picture
+/// shows its views one after the other, epoch by epoch, beginning with one that depends
+/// on (seed, picture).
 ///
 /// Memory: pages of the files, which the system takes back when it needs them. Several
 /// processes may share a cache, also while it is being filled.
@@ -76,8 +79,8 @@ struct FeatureCacheCallbacks {
 /// ```
 class FeatureCache : public FeatureSource {
  public:
-  /// Opens the cache of a key and fills what is missing from `source`: its test views,
-  /// and its training views of epochs 0 .. K - 1.
+  /// Opens the cache of a key, checks what is there and fills what is missing from
+  /// `source`: its test views, and its training views of epochs 0 .. K - 1.
   ///
   /// Throws `trmml::WriteError` when the disk has no room for what is missing (before
   /// anything is encoded) or cannot be written, `CheckpointError` for a file that is
@@ -112,6 +115,11 @@ class FeatureCache : public FeatureSource {
   using Shard = std::pair<int64_t, int64_t>;  // its view, its place in it
   std::vector<Shard> missing_shards() const;
   FeatureCachePlan plan_for(const std::vector<Shard>& missing) const;
+  void expect_room(int64_t bytes) const;
+  void load(
+      FeatureSource& source,
+      const std::vector<Shard>& missing,
+      const FeatureCacheCallbacks& callbacks);
 
   FeatureCacheOptions options_;
   std::filesystem::path folder_;

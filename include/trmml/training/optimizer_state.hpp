@@ -42,7 +42,8 @@ inline void save_optimizer(
 }
 
 /// The way back. Throws `CheckpointError`, beginning with `where` (say the file's
-/// name), when a moment has another shape than its parameter.
+/// name), when a moment has another shape than its parameter, and when a parameter has
+/// only some of its entries.
 inline void load_optimizer(
     torch::optim::AdamW& optimizer,
     const std::string& prefix,
@@ -55,16 +56,16 @@ inline void load_optimizer(
       const auto average = tensors.find(name + ".exp_avg");
       const auto square = tensors.find(name + ".exp_avg_sq");
       const auto step = tensors.find(name + ".step");
-      if (average == tensors.end()) {
+      const auto none = tensors.end();
+      if (average == none && square == none && step == none) {
         continue;
       }
-      if (square == tensors.end() || step == tensors.end() ||
+      if (average == none || square == none || step == none ||
           average->second.sizes() != parameter.sizes() ||
           square->second.sizes() != parameter.sizes()) {
         throw CheckpointError(fmt::format(
-            "{}: expected moments of the shape of parameter {}, got others (was the "
-            "run "
-            "started with other options?)",
+            "{}: expected moments of the shape of parameter {}, got others or none "
+            "(was the run started with other options?)",
             where,
             name));
       }

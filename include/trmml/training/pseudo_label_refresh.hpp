@@ -8,6 +8,8 @@
 #include "trmml/training/options.hpp"
 #include "trmml/training/state_file.hpp"
 
+#include <cstdint>
+#include <functional>
 #include <optional>
 
 namespace trmml::training {
@@ -28,14 +30,20 @@ class PseudoLabelRefresh {
   bool is_on() const { return !labeler_.is_empty(); }
 
   /// At the start of `epoch`; before `TrainerOptions::pseudo_from_epoch` nothing.
-  void
-  estimate(Method& method, const Ema& ema, const TrainingSet& train, int64_t epoch) {
+  /// Throws `Interrupted` when `should_stop`, which may be empty, says so; then nothing
+  /// has changed.
+  void estimate(
+      Method& method,
+      const Ema& ema,
+      const TrainingSet& train,
+      int64_t epoch,
+      const std::function<bool()>& should_stop = {}) {
     if (!is_on() || epoch < options_.pseudo_from_epoch()) {
       return;
     }
     const Ema::Applied averaged(ema);
     const PseudoLabels pseudo =
-        labeler_->forward(evidence(method, train), train.labels);
+        labeler_->forward(evidence(method, train, should_stop), train.labels);
     labels_ = pseudo.labels;
     if (labeler_->options.policy() == PseudoLabelPolicy::kRelationsSoft &&
         labeler_->can_expect(train.labels)) {
@@ -65,16 +73,24 @@ class PseudoLabelRefresh {
 
  private:
   // What the policy reads, [N, C] on the CPU.
-  at::Tensor evidence(Method& method, const TrainingSet& train) const {
+  at::Tensor evidence(
+      Method& method,
+      const TrainingSet& train,
+      const std::function<bool()>& should_stop) const {
+    const auto logits = [&] {
+      return predict(
+          method, train.features, options_.score(), /*batch_size=*/0, should_stop);
+    };
     switch (evidence_of(labeler_->options.policy())) {
       case PseudoLabelEvidence::kLogits:
-        return predict(method, train.features, options_.score());
+        return logits();
       case PseudoLabelEvidence::kProbabilities:
-        return predict(method, train.features, options_.score()).sigmoid();
+        return logits().sigmoid();
       case PseudoLabelEvidence::kRelations:
         break;
     }
-    return gather_evidence(method, train, options_.evidence());
+    return gather_evidence(
+        method, train, options_.evidence(), /*batch_size=*/0, should_stop);
   }
 
   TrainerOptions options_;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "trmml/core/random.hpp"
+#include "trmml/io/atomic_file.hpp"
 #include "trmml/io/module_weights.hpp"
 #include "trmml/modules/pseudo_labeler.hpp"
 #include "trmml/training/epoch_selection.hpp"
@@ -16,6 +17,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -45,7 +47,10 @@ struct StepReport {
 struct TrainerCallbacks {
   std::function<void(const EpochReport&)> epoch_end;
   std::function<void(const StepReport&)> step_end;
-  std::function<bool()> should_stop;  ///< asked after every step
+
+  /// Asked after every step, and between the batches of pictures that are scored or
+  /// that pseudo-labels are estimated from.
+  std::function<bool()> should_stop;
 };
 
 /// What `Trainer::fit` returns; the method then holds the averaged weights of the best
@@ -72,11 +77,11 @@ struct TrainingResult {
 /// stay on the CPU.
 ///
 /// With a folder, the whole state is written atomically to "last.safetensors" after
-/// every epoch (and every `checkpoint_every` steps), and the state before it is kept as
-/// "previous.safetensors"; a resumed run goes on bit for bit on one thread. The order
-/// of the pictures depends on seed and epoch only. Reads the global generator of the
-/// method's device only through the method (dropout), and keeps its state with the
-/// rest.
+/// every epoch (and every `checkpoint_every` steps, and when asked to stop), and the
+/// state before it is kept as "previous.safetensors"; a resumed run goes on bit for bit
+/// on one thread. What killed programs left half written is removed. The order of the
+/// pictures depends on seed and epoch only. Reads the global generator of the method's
+/// device only through the method (dropout), and keeps its state with the rest.
 ///
 /// Throws `trmml::Error` when the loss (naming every term) or a gradient is not finite,
 /// `Interrupted` when asked to stop, `CheckpointError` when a state does not fit,
@@ -116,29 +121,24 @@ class Trainer {
     if (options_.resume() && state_.exists()) {
       load_state(train);
     }
-    while (place_.epoch < options_.epochs() && !should_stop_early()) {
+    const std::function<bool()>& should_stop = callbacks.should_stop;
+    while (!is_over()) {
       if (place_.step == 0) {
-        pseudo_labels_.estimate(*method_, training_step_.ema(), train, place_.epoch);
+        interruptible([&] {
+          pseudo_labels_.estimate(
+              *method_, training_step_.ema(), train, place_.epoch, should_stop);
+        });
       }
-      const at::Tensor order = at::tensor(epoch_order(
-          train.labels.size(0), options_.seed(), static_cast<uint64_t>(place_.epoch)));
-      while (place_.step < steps_) {
-        training_step_.run(
-            train,
-            pseudo_labels_.labels(),
-            pseudo_labels_.soft_targets(),
-            order,
-            place_);
-        after_step(callbacks);
-      }
-      const EpochReport report = close_epoch(held_out, test);
+      run_steps(train, callbacks);
+      const EpochReport report =
+          interruptible([&] { return close_epoch(held_out, test, should_stop); });
       // What the program writes about an epoch is there before the state says that the
       // epoch is done: a run that is killed in between tells it again, not never.
       if (callbacks.epoch_end) {
         callbacks.epoch_end(report);
       }
       save_state();
-      if (asked_to_stop_ && place_.epoch < options_.epochs() && !should_stop_early()) {
+      if (asked_to_stop_ && !is_over()) {
         throw interrupted();
       }
     }
@@ -243,9 +243,23 @@ class Trainer {
     }
     steps_ = (train.labels.size(0) + options_.batch_size() - 1) / options_.batch_size();
     training_step_.start(steps_);
+    if (state_.has_folder()) {
+      io::remove_stale_temporaries(options_.folder());
+    }
     run_clock_.start();
     epoch_clock_.start();
     method_->as_module().train();
+  }
+
+  // Those that are left of the epoch: none, when only its end is left.
+  void run_steps(const TrainingSet& train, const TrainerCallbacks& callbacks) {
+    const at::Tensor order = at::tensor(epoch_order(
+        train.labels.size(0), options_.seed(), static_cast<uint64_t>(place_.epoch)));
+    while (place_.step < steps_) {
+      training_step_.run(
+          train, pseudo_labels_.labels(), pseudo_labels_.soft_targets(), order, place_);
+      after_step(callbacks);
+    }
   }
 
   void after_step(const TrainerCallbacks& callbacks) {
@@ -267,13 +281,36 @@ class Trainer {
     }
   }
 
-  EpochReport close_epoch(const HeldOutSet& held_out, const HeldOutSet* test) {
-    const EpochScores scores =
-        selection_.score(*method_, training_step_.ema(), held_out, test, place_.epoch);
+  // Work between two steps that changes nothing when it is interrupted: the state is
+  // then saved as it was before, and a resumed run does all of the work again.
+  template <typename Work>
+  std::invoke_result_t<Work> interruptible(Work&& work) {
+    std::vector<at::Tensor> before;
+    for (const auto& [name, generator] : generators()) {
+      before.push_back(generator.get_state());
+    }
+    try {
+      return work();
+    } catch (const Interrupted&) {
+      auto all = generators();
+      for (size_t i = 0; i < all.size(); ++i) {
+        all[i].second.set_state(before[i]);
+      }
+      save_state();
+      throw interrupted();
+    }
+  }
+
+  EpochReport close_epoch(
+      const HeldOutSet& held_out,
+      const HeldOutSet* test,
+      const std::function<bool()>& should_stop) {
+    const EpochScores scores = selection_.score(
+        *method_, training_step_.ema(), held_out, test, place_.epoch, should_stop);
     EpochReport report;
     report.epoch = place_.epoch;
     report.losses = training_step_.take_mean_losses();
-    report.learning_rate = training_step_.learning_rate();
+    report.learning_rate = training_step_.learning_rate({place_.epoch, steps_ - 1});
     report.held_out_mAP = scores.held_out_mAP;
     report.held_out_mAP_raw = scores.held_out_mAP_raw;
     report.test_mAP = scores.test_mAP;
@@ -285,8 +322,10 @@ class Trainer {
     return report;
   }
 
-  bool should_stop_early() const {
-    return selection_.is_over(place_.epoch, options_.patience());
+  // All epochs are done, or there is no more gain.
+  bool is_over() const {
+    return place_.epoch >= options_.epochs() ||
+           selection_.is_over(place_.epoch, options_.patience());
   }
 
   // To be thrown after the state has been saved.

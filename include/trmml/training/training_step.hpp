@@ -133,8 +133,10 @@ class TrainingStep {
     return means;
   }
 
-  /// Of the first group of parameters, at the last step.
-  double learning_rate() const { return learning_rate_; }
+  /// Of the first group of parameters, at a step.
+  double learning_rate(StepPlace place) const {
+    return groups_.empty() ? 0.0 : point_of(0, place).learning_rate;
+  }
 
   const Ema& ema() const { return *ema_; }
 
@@ -284,18 +286,20 @@ class TrainingStep {
   }
 
   void set_learning_rates(StepPlace place) {
-    const int64_t step = place.epoch * steps_per_epoch_ + place.step;
-    const int64_t total = options_.epochs() * steps_per_epoch_;
     for (size_t i = 0; i < groups_.size(); ++i) {
-      const OneCyclePoint point =
-          one_cycle(step, total, max_learning_rate(i), options_.rise());
+      const OneCyclePoint point = point_of(i, place);
       auto& group = static_cast<torch::optim::AdamWOptions&>(
           optimizer_.param_groups()[i].options());
       group.lr(point.learning_rate).betas(std::make_tuple(point.momentum, 0.999));
-      if (i == 0) {
-        learning_rate_ = point.learning_rate;
-      }
     }
+  }
+
+  OneCyclePoint point_of(size_t group, StepPlace place) const {
+    return one_cycle(
+        place.epoch * steps_per_epoch_ + place.step,
+        options_.epochs() * steps_per_epoch_,
+        max_learning_rate(group),
+        options_.rise());
   }
 
   double max_learning_rate(size_t group) const {
@@ -333,7 +337,6 @@ class TrainingStep {
   int64_t steps_per_epoch_ = 0;
   std::map<std::string, double> losses_;  // of the last step
   std::map<std::string, double> sums_;    // over the steps of the epoch
-  double learning_rate_ = 0.0;
 };
 
 }  // namespace trmml::training
