@@ -17,7 +17,7 @@ namespace trmml::io {
 namespace {
 
 [[noreturn]] void
-fail(const std::filesystem::path& path, std::string_view operation, int error) {
+cannot(const std::filesystem::path& path, std::string_view operation, int error) {
   const std::string_view hint = hint_for_room(error);
   throw WriteError(fmt::format(
       "cannot write '{}': {}: {}{}",
@@ -36,7 +36,7 @@ AppendFile::AppendFile(const std::filesystem::path& path, Start start) : path_(p
         ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | mode, 0666);
   } while (descriptor_ < 0 && errno == EINTR);
   if (descriptor_ < 0 && !(start == Start::kNew && errno == EEXIST)) {
-    fail(path_, "open", errno);
+    cannot(path_, "open", errno);
   }
 }
 
@@ -55,7 +55,7 @@ void AppendFile::append(std::string_view record) {
     } else if (written == 0 || errno != EINTR) {
       const int error = written == 0 ? ENOSPC : errno;
       const bool is_taken_back = before >= 0 && ::ftruncate(descriptor_, before) == 0;
-      fail(
+      cannot(
           path_,
           is_taken_back ? "write" : "write (the last record in it is cut off)",
           error);
@@ -65,7 +65,7 @@ void AppendFile::append(std::string_view record) {
 
 void AppendFile::sync() {
   if (::fsync(descriptor_) != 0) {
-    fail(path_, "fsync", errno);
+    cannot(path_, "fsync", errno);
   }
 }
 
