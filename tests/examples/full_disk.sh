@@ -100,13 +100,13 @@ if [[ ${IN_OWN_NAME_SPACE:-} == 1 ]] && fill disk 64 2>err.txt; then
   umount disk
   state=$(page whole/last.safetensors)
   best=$(page whole/best.safetensors) html=$(page whole/report.html)
-  for size in 0 4 8 12 $((state - 4)) $((state * 3 / 2)) $((state * 5 / 2)); do
+  for size in 0 4 8 12 16 $((state - 4)) $((state * 3 / 2)) $((state * 5 / 2)); do
     training_on "$size"
   done
   for left in 0 $((best / 2)) $best $((best + html / 2)) $((best + html)); do
     results_on "$left"
   done
-  for file in config.toml metrics.jsonl 'events.out.tfevents.*' last.safetensors report.json \
+  for file in config.toml trained_on.json metrics.jsonl 'events.out.tfevents.*' last.safetensors report.json \
     best.safetensors report.html; do
     holds "no room for $file was met: $failures" grep -q "run/$file'" <<<"$failures"
   done

@@ -290,6 +290,31 @@ def check_others():
     check("| CLIP " in printed and re.search(r"^other: .*ResNet", printed, re.M), f"backbones: {printed}")
 
 
+def check_names_of_clips():
+    """A row and a folder each: by the name of a file without its ending, or of a folder."""
+    for name in ("ViT-B-16.openai", "ViT-B-16.laion2b"):
+        os.makedirs(f"clips/{name}")
+    plan = ["backbones", *COCO[:4], *COCO[6:], "--out", "x", "--print-config", "--clip"]
+    printed, _ = run(0, REPRODUCE, *plan, "clips/ViT-B-16.openai//,clips/ViT-B-16.laion2b,RN50.pt")
+    check([line for line in printed.splitlines() if line.startswith("# ")]
+          == [f"# x/backbones/{name}/10-percent-known-labels/seed-0"
+              for name in ("ViT-B-16.openai", "ViT-B-16.laion2b", "RN50")], f"folders: {printed}")
+    refused(2, r"x/backbones/RN-50/10-percent-known-labels/seed-0: expected the folder of one run, got that of "
+            r'"RN 50, 10 % known labels, seed 0" and "RN-50, 10 % known labels, seed 0" .rename', REPRODUCE, *plan,
+            "RN 50.pt,RN-50.pt")
+    refused(2, "--clip: expected files with different names, got RN50 twice", REPRODUCE, *plan, "a/RN50.pt,b/RN50.pt")
+
+
+def check_notes():
+    """What the seeds vary."""
+    table = ["ablation", *CSV, "--known-label-proportion", "0.6", "--methods", "text-image", "--epochs", "1",
+             "--seeds", "2", "--out"]
+    for out, what, *mask in (("drawn", "mask, initial weights and order"),
+                             ("fixed", "initial weights and order", "--mask-seed", "3")):
+        printed, _ = run(0, REPRODUCE, *table, out, *mask)
+        check(f"over 2 seeds of {what};" in printed, f"{out}: {printed}")
+
+
 def check_scenes():
     """FashionScenes: the run is one of train_scenes, and predict takes its weights."""
     if not os.path.isdir(PHOTOS):
@@ -344,7 +369,7 @@ os.makedirs(SCRATCH)
 os.chdir(SCRATCH)
 data_sets.write_all("clean")
 for part_of_test in (check_whole, check_breaks, check_refused, check_ablation, check_others,
-                     check_scenes):
+                     check_names_of_clips, check_notes, check_scenes):
     began = time.monotonic()
     part_of_test()
     print(f"{part_of_test.__name__}: {time.monotonic() - began:.1f} s", flush=True)

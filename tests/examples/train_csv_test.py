@@ -144,6 +144,32 @@ def check_early():
     check(not os.path.exists("untouched"), "something was encoded")
 
 
+def check_no_effect():
+    words = [TRAIN_CSV, *SET, *CLIP, "--known-label-proportion", "0.5", "--print-config"]
+    for complaint, *options in (
+            ("--negative-share: expected --policy relations .it would", "--policy", "relations-soft",
+             "--negative-share", "0.4"),
+            ("--positive-share: expected --policy relations, or a contrastive loss", "--policy",
+             "relations-soft", "--contrastive-weight", "0", "--positive-share", "0.4"),
+            ("--negative-share: expected another --unknown-labels than splc .it would", "--unknown-labels",
+             "splc", "--negative-share", "0.4"),
+            ("--policy: expected another --unknown-labels than splc .it would", "--unknown-labels", "splc",
+             "--policy", "relations-soft"),
+            ("--dense: expected a method that looks at regions, got text-image", "--method", "text-image",
+             "--dense", "plain"),
+            ("--dense: expected a method that looks at regions, got linear ", "--method", "linear",
+             "--dense", "plain"),
+            ("--dense: expected a method that looks at regions, got zero-shot", "--method", "zero-shot",
+             "--dense", "plain"),
+            ("--evidence-text, --evidence-zero-shot: expected one above 0", "--epochs", "1",
+             "--evidence-text", "0", "--evidence-zero-shot", "0")):
+        refused(2, complaint, *words, *options)
+    for options in (["--policy", "relations-soft", "--positive-share", "0.4"],
+                    ["--unknown-labels", "splc", "--positive-share", "0.4"],
+                    ["--method", "linear-pooled", "--dense", "plain"]):
+        run(0, *words, *options)
+
+
 # ---------------------------------------------------------------- the cache of features
 
 def files_there(printed):
@@ -154,7 +180,9 @@ def files_there(printed):
 def check_cache():
     run_of = lambda out, *more: run(0, *SHORT, "--cache", "cache", "--out", out, *more)
     printed, _ = run(0, *SHORT, "--cache", "cache", "--dry-run")
-    check("0 of 26 views are there" in printed, f"--dry-run: {printed}")
+    check("0 of 26 views are there" in printed
+          and re.search(r"^memory: at least 0\.\d\d GB, .* the features of 8 pictures at a time$", printed, re.M),
+          f"--dry-run: {printed}")
     printed, shown = run_of("first")
     check(files_there(printed) == [(0, 2), (0, 1), (0, 1)], f"a new cache: {printed}")
     check(re.search(r"^features of training pictures: .*16.* in all", shown, re.M), f"shown: {shown}")
@@ -189,6 +217,21 @@ def check_cache_of_others():
     check(files_there(printed) == [(0, 1), (1, 1), (1, 1)], f"linear: {printed}")
     printed, _ = run(0, *SHORT, "--cache", "less", "--dry-run")
     check("18 of 26 views are there" in printed, f"--dry-run after a linear probe: {printed}")
+
+
+def check_passes():
+    """Pictures that are encoded on the fly: 8 to train on, 4 held out, 6 of the test."""
+    words = [*PLAIN, "--features", "on-the-fly", "--dry-run", "--method"]
+    for pictures, *options in (
+            (4 + 6, "zero-shot"),
+            (8 + 4 + 6, "linear"),
+            (2 * 8 + (2 * 2 + 1) * 4 + 6, "region", "--epochs", "2"),
+            (2 * 8 + (2 * 2 + 1) * 4 + (2 + 1) * 6, "region", "--epochs", "2", "--score-test-every-epoch"),
+            # The zero-shot scores, and in two of the epochs the evidence.
+            ((3 + 1 + 2) * 8 + (2 * 3 + 1) * 4 + 6, "trm-ml", "--epochs", "3")):
+        printed, _ = run(0, *words, *options)
+        check(f"features on the fly: {pictures} pictures to encode in all, " in printed,
+              f"{options}: expected {pictures} pictures, got: {printed}")
 
 
 def changed_clip(path, change):
@@ -250,6 +293,33 @@ def check_few_categories():
             check(os.path.exists(f"few-{count}/{name}"), f"{count} categories: no {name}")
 
 
+def check_one_epoch():
+    """The only epoch has pseudo-labels."""
+    run(0, *TRAIN, "--n-ctx", "2", "--cache", "cache", "--epochs", "1", "--out", "one")
+    check(report("one")["settings"]["pseudo-from-epoch"] == 0
+          and [epoch["epoch"] for epoch in report("one").get("pseudo_labels", [])] == [0],
+          f"one epoch: {report('one')}")
+
+
+def check_other_bytes():
+    """Paths that are no UTF-8, which JSON and safetensors must be, cost no run its result."""
+    folder = os.fsdecode(b"gr\xfcn")
+    shutil.copytree("sets/csv", folder)
+    data = ["--dataset", "csv", "--data", f"{folder}/train.csv", "--test-data", f"{folder}/test.csv"]
+    run(0, *with_value(with_value(SHORT, "--data", data[3]), "--test-data", data[5]), "--cache", "cache", "--out",
+        "bytes")
+    check(report("bytes")["mAP"] > 0 and "gr\ufffdn/train.csv" in pathlib.Path(
+        "bytes/best.safetensors").read_bytes().decode(errors="ignore"), f"bytes: {os.listdir('bytes')}")
+    shutil.copy("bytes/best.safetensors", folder)
+    run(0, f"{PROGRAMS}/evaluate", "--checkpoint", f"{folder}/best.safetensors", *data, "--threads", "1",
+        "--bootstrap", "0", "--quiet", "--save-scores", "scores.safetensors", "--out", "scores.json")
+    content = pathlib.Path("scores.safetensors").read_bytes()
+    (size,) = struct.unpack_from("<Q", content)
+    check(json.loads(content[8:8 + size])["__metadata__"]["checkpoint"] == "gr\ufffdn/best.safetensors",
+          "the checkpoint in scores.safetensors")
+    json.loads(pathlib.Path("scores.json").read_text())
+
+
 def check_stop():
     """SIGTERM while pictures are scored that nobody has encoded before."""
     many = pathlib.Path("sets/csv/many.csv")
@@ -274,6 +344,30 @@ def check_stop():
               and errors.endswith("train_csv: stopped while pictures were being scored\n"),
               f"{method}, stopped: {process.returncode}, {errors}")
 
+
+
+def check_state():
+    """A state that is damaged, or that began with other labels or another CLIP, is refused."""
+    resume = [*TRAIN, "--n-ctx", "2", "--cache", "cache", "--epochs", "2", "--seed", "3", "--resume", "--out"]
+    shutil.copytree("full", "cut")
+    os.truncate("cut/last.safetensors", 5000)
+    said, errors = run(4, *resume, "cut")
+    check(said == "" and re.fullmatch(
+        r"train_csv: cut/last.safetensors: .* \(the state before it is cut/previous.safetensors: copy it "
+        r"over the damaged one to continue from there\)\n", errors), f"cut off: {said}{errors}")
+    shutil.copy("cut/previous.safetensors", "cut/last.safetensors")
+    run(0, *resume, "cut")
+    check(pathlib.Path("cut/best.safetensors").read_bytes() == pathlib.Path("full/best.safetensors").read_bytes(),
+          "from the state before the last one: other weights")
+
+    record = json.loads(pathlib.Path("cut/trained_on.json").read_text())
+    check(record["mask_digest"] == report("cut")["mask_digest"], f"trained_on.json: {record}")
+    for key, what in (("mask_digest", "known labels"), ("clip_fingerprint", "CLIP")):
+        pathlib.Path("cut/trained_on.json").write_text(json.dumps({**record, key: "another"}))
+        refused(4, f'cut/trained_on.json: expected the {what} that the run began with, of {key} "another", '
+                f'got "{record[key]}"', *resume, "cut")
+    os.remove("cut/trained_on.json")
+    run(0, *resume, "cut")
 
 
 def check_results():
@@ -307,6 +401,8 @@ def check_results():
           f"after --resume: {report('full')}, before {full}")
     check(len(pathlib.Path("full/metrics.jsonl").read_text().splitlines()) == 2, "full/metrics.jsonl")
 
+    check_state()
+
     # The seed of the mask is that of the run.
     for more, expected in (
             (["--single-positive", "random", "--seed", "2"], "single positive (random), mask seed 1202"),
@@ -325,6 +421,9 @@ def check_results():
     before = pathlib.Path("zero/report.json").read_bytes()
     for more in ([], ["--resume"]):
         refused(2, "--out: zero holds a finished run", *untrained, "linear-pooled", *more)
+    refused(2, "--out: full holds a finished run .name another folder", *TRAIN, "--out", "full")
+    refused(2, "--out: full holds the run of a training program, by its config.toml", f"{PROGRAMS}/quickstart",
+            "--out", "full")
     check(pathlib.Path("zero/report.json").read_bytes() == before, "zero/report.json was touched")
     check("best_epoch" not in report("zero") and report("zero")["held_out_mAP"] > 0, "zero-shot")
 
@@ -337,11 +436,15 @@ shutil.copy(f"{DATA}/scenes_clip.safetensors", "clip.safetensors")
 check_bad_config()
 check_round_trip()
 check_early()
+check_no_effect()
 check_cache()
 check_positives_only()
 check_cache_of_others()
 check_fingerprint()
+check_passes()
 check_few_categories()
 check_results()
+check_one_epoch()
+check_other_bytes()
 check_stop()
 finish()

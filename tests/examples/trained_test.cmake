@@ -64,9 +64,9 @@ set(data --dataset csv --data train.csv --test-data test.csv --pictures ${PICTUR
 
 # ---------------------------------------------------------------- training
 
-set(training ${data} --clip ${CLIP} --vocab ${MERGES} --resolution 96 --dense plain
+set(training ${data} --clip ${CLIP} --vocab ${MERGES} --resolution 96
   --features on-the-fly --epochs 2 --batch-size 16 --held-out 0.3 --n-ctx 4 --known-label-proportion 0.5)
-program(0 train_csv ${training} --out run)
+program(0 train_csv ${training} --dense plain --out run)
 program(0 train_csv ${training} --method text-image --exif-orientation --out text)
 file(READ ${SCRATCH}/run/report.json trained)
 set(best run/best.safetensors)
