@@ -39,6 +39,10 @@ expect 2 "train_scenes: --evidence-visual: expected a method with pseudo-labels,
   train_scenes --method text-pixel --evidence-visual 0.5
 expect 2 "train_scenes: --heads: expected a method with regions, got text-pixel $effect" \
   train_scenes --method text-pixel --heads 2
+expect 2 "train_scenes: --dense: expected a method that looks at regions, got text-image $effect" \
+  train_scenes --method text-image --dense plain
+expect 2 "train_scenes: --negative-share: expected --policy relations $effect" \
+  train_scenes --single-positive salient --negative-share 0.5
 expect 2 "train_scenes: --epochs: expected a method with prompts, got linear $effect" \
   train_scenes --method linear --epochs 3
 expect 2 "train_scenes: --absent-weight: expected a method with prompts, got linear-pooled $effect" \
