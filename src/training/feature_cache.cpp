@@ -235,7 +235,7 @@ std::shared_ptr<FeatureCache> FeatureCache::open(
     callbacks.plan(plan);
   }
   cache->expect_room(each * plan.missing);
-  cache->load(source, missing, callbacks);
+  cache->load(source, sample, missing, callbacks);
   return cache;
 }
 
@@ -253,9 +253,10 @@ void FeatureCache::expect_room(int64_t bytes) const {
 }
 
 // The files that are there come first: a damaged one is found before anything is
-// encoded.
+// encoded. All have the sizes of `sample`.
 void FeatureCache::load(
     FeatureSource& source,
+    const clip::ImageFeatures& sample,
     const std::vector<Shard>& missing,
     const FeatureCacheCallbacks& callbacks) {
   const int64_t per_view = shards_per_view();
@@ -263,8 +264,17 @@ void FeatureCache::load(
   shards_.resize(static_cast<size_t>(total));
   int64_t done = 0;
   const auto read = [&](const Shard& shard, bool verify) {
-    shards_[static_cast<size_t>(shard.first * per_view + shard.second)] =
-        read_shard(shard.first, shard.second, verify);
+    const clip::ImageFeatures features = read_shard(shard.first, shard.second, verify);
+    if (features.global.size(1) != sample.global.size(1) ||
+        features.regions.sizes().slice(1) != sample.regions.sizes().slice(1)) {
+      throw CheckpointError(fmt::format(
+          "{}: expected regions of shape {}, got {} (do its features come from another "
+          "tower? remove the folder to compute them anew)",
+          shard_path(shard.first, shard.second).string(),
+          format_shape(sample.regions.sizes().slice(1)),
+          format_shape(features.regions.sizes().slice(1))));
+    }
+    shards_[static_cast<size_t>(shard.first * per_view + shard.second)] = features;
     ++done;
     if (callbacks.progress) {
       callbacks.progress(done, total);

@@ -151,4 +151,10 @@ TEST_CASE("mean_average_precision: any types, worked by hand") {
   CHECK(result.per_class[0] == Catch::Approx(5.0 / 6));
   CHECK(result.per_class[1] == Catch::Approx(0.5));
   CHECK(result.mAP == Catch::Approx(2.0 / 3));
+
+  // Truth as 0 and 1 has no absences; as bool it is refused instead of misread.
+  CHECK_THROWS_AS(
+      trmml::training::mean_average_precision(scores, labels.gt(0)), c10::TypeError);
+  CHECK_THROWS_AS(
+      trmml::training::mean_average_precision(scores, labels * 2), c10::ValueError);
 }

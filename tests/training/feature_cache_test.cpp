@@ -51,12 +51,17 @@ class Numbered : public trmml::FeatureSource {
     return join(rows);
   }
   int64_t computed = 0;
+  int64_t n_regions = 3;
 
  private:
   ImageFeatures make(int64_t picture, int64_t view) {
     ++computed;
     const at::Tensor global = at::tensor({picture, view}).to(at::kFloat).unsqueeze(0);
-    return {global, at::stack({global, global + 100, global + 200}, 1)};  // [1, 3, 2]
+    std::vector<at::Tensor> regions;
+    for (int64_t r = 0; r < n_regions; ++r) {
+      regions.push_back(global + 100 * r);
+    }
+    return {global, at::stack(regions, 1)};  // [1, R, 2]
   }
   static ImageFeatures join(const std::vector<ImageFeatures>& rows) {
     std::vector<at::Tensor> global;
@@ -273,6 +278,18 @@ TEST_CASE("FeatureCache: a file that is gone is computed anew, a damaged one ref
   CHECK(
       refusal(options).find("expected the key of this cache, got another") !=
       std::string::npos);
+}
+
+TEST_CASE("FeatureCache: features of another size are refused") {
+  const TemporaryFolder folder;
+  Numbered source, larger;
+  larger.n_regions = 4;
+  const fs::path of_key = FeatureCache::open(options_in(folder), source)->folder();
+  const fs::path gone = of_key / "view-001-00001.safetensors";
+  fs::remove(gone);
+  CHECK(error_of<trmml::CheckpointError>([&] {
+          FeatureCache::open(options_in(folder), larger);
+        }).find(gone.string() + ": expected regions of shape [3, 2], got [4, 2]") == 0);
 }
 
 TEST_CASE("FeatureCache: arguments out of range") {

@@ -192,6 +192,17 @@ TEST_CASE("resume: a foreign or incomplete file is refused") {
       path +
           ": expected a number under \"seconds\" in the state's metadata, got nothing");
   CHECK(without("-", "step").find("under \"step\"") != std::string::npos);
+  trmml::io::Metadata edited = whole.metadata;
+  edited["step"] = "-3";
+  trmml::io::TensorMap tensors;
+  for (const auto& [name, tensor] : whole.tensors) {
+    tensors[name] = tensor.clone();
+  }
+  trmml::io::write_safetensors(path, tensors, edited);
+  CHECK(
+      refusal({}, folder.path()) == path + ": expected step from 0 to " +
+                                        whole.metadata.at("steps_per_epoch") +
+                                        ", got -3");
   CHECK(without("-") == "no error");
 }
 

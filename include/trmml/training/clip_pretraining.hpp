@@ -150,7 +150,7 @@ class ClipPretraining {
     state.expect("steps", options_.steps());
     io::load_module(*model_, state.below("model."), path.string());
     load_optimizer(optimizer_, "adamw", state.tensors(), path.string());
-    step_ = state.number("step");
+    step_ = state.number("step", 0, options_.steps());
   }
 
  private:

@@ -56,12 +56,16 @@ inline Eigen::Map<const evaluation::LabelMatrix> as_label_matrix(
   return {labels.data_ptr<int8_t>(), labels.size(0), labels.size(1)};
 }
 
-/// Mean average precision of scores [N, C] against labels [N, C] in {-1, 0, +1}.
+/// Mean average precision of scores [N, C] against labels [N, C] in {-1, 0, +1}, of any
+/// signed type. Throws `c10::ValueError` for other labels and for shapes that disagree,
+/// `c10::TypeError` for an unsigned type.
 inline evaluation::MeanAveragePrecision mean_average_precision(
     const at::Tensor& scores,
     const at::Tensor& labels,
     evaluation::ApDefinition definition =
         evaluation::ApDefinition::kPrecisionAtPositives) {
+  check_shape(scores, {kAnySize, kAnySize}, "mean_average_precision", "scores");
+  check_labels(labels, {scores.size(0), scores.size(1)}, "mean_average_precision");
   const at::Tensor s = scores.to(at::kCPU, at::kFloat).contiguous();
   const at::Tensor y = labels.to(at::kCPU, at::kChar).contiguous();
   return evaluation::mean_average_precision(

@@ -118,6 +118,7 @@ class FeatureCache : public FeatureSource {
   void expect_room(int64_t bytes) const;
   void load(
       FeatureSource& source,
+      const clip::ImageFeatures& sample,
       const std::vector<Shard>& missing,
       const FeatureCacheCallbacks& callbacks);
 

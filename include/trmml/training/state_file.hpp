@@ -10,6 +10,7 @@
 #include <charconv>
 #include <cmath>
 #include <filesystem>
+#include <limits>
 #include <string>
 #include <system_error>
 #include <type_traits>
@@ -60,8 +61,16 @@ class SavedState {
     }
   }
 
-  int64_t number(const std::string& key) const {
-    return state_number(file_.metadata, key, path_);
+  /// A whole number from `low` to `high`.
+  int64_t number(
+      const std::string& key,
+      int64_t low = 0,
+      int64_t high = std::numeric_limits<int64_t>::max()) const {
+    const auto value = state_number(file_.metadata, key, path_);
+    if (value < low || value > high) {
+      fail(fmt::format("expected {} from {} to {}, got {}", key, low, high, value));
+    }
+    return value;
   }
 
   /// A duration: finite and not negative.
@@ -75,13 +84,14 @@ class SavedState {
 
   /// Refuses the state of a run with other options.
   void expect(const std::string& key, int64_t expected) const {
-    if (number(key) != expected) {
+    const auto value = state_number(file_.metadata, key, path_);
+    if (value != expected) {
       fail(fmt::format(
           "expected the state of a run with {} {}, got {} (resume with the options of "
           "the run that wrote it)",
           key,
           expected,
-          number(key)));
+          value));
     }
   }
 

@@ -387,7 +387,8 @@ class Trainer {
       }
       generator.set_state(saved);
     }
-    place_ = {state.number("epoch"), state.number("step")};
+    place_ = {
+        state.number("epoch", 0, options_.epochs()), state.number("step", 0, steps_)};
     run_clock_.start(state.seconds("seconds"));
     epoch_clock_.start(state.seconds("epoch_seconds"));
   }
