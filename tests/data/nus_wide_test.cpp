@@ -40,7 +40,7 @@ class Folder : public support::TemporaryFolder {
     write_bytes(
         *this / ("TrainTestLabels/Labels_" + concept_name + "_" + part + ".txt"), text);
   }
-  std::string complaint_of(const NusWideOptions& options, Part part = kTrain) const {
+  std::string complaint_of(Part part, const NusWideOptions& options = {}) const {
     return complaint(path(), [&] { read_nus_wide(path(), part, options); });
   }
 };
@@ -95,7 +95,7 @@ TEST_CASE("NUS-WIDE: pictures without a label, folder of pictures") {
       "NUS-WIDE train, official list, 3 pictures instead of 161789, 1 without a label "
       "left out");
   CHECK(
-      folder.complaint_of(NusWideOptions().pictures("../images")) ==
+      folder.complaint_of(kTrain, NusWideOptions().pictures("../images")) ==
       "read_nus_wide: expected a folder of pictures below root, got \"../images\"");
 }
 
@@ -139,7 +139,7 @@ TEST_CASE("NUS-WIDE: everything that is wrong with the official list is told") {
   folder.labels("sky", "Train", "1\n0\n\n0\n2\n-1\n0 1\n0\n");
   fs::remove(folder / "TrainTestLabels/Labels_water_Train.txt");
   CHECK(
-      folder.complaint_of(folder.path()) ==
+      folder.complaint_of(kTrain) ==
       R"(NUS-WIDE train: 14 faults
   FOLDER/Concepts81.txt, line 3: "sky" stands in line 1 already
   FOLDER/Concepts81.txt, line 2: expected the name of a concept, got "../../sky"
@@ -161,7 +161,7 @@ TEST_CASE("NUS-WIDE: lists that are empty, missing or UTF-16") {
   const Folder folder;
   folder.list("Test", "\n\n");
   CHECK(
-      folder.complaint_of(folder.path(), kTest) ==
+      folder.complaint_of(kTest) ==
       "NUS-WIDE test: FOLDER/ImageList/TestImagelist.txt: expected an entry a line, "
       "got "
       "an empty file");
@@ -172,12 +172,12 @@ TEST_CASE("NUS-WIDE: lists that are empty, missing or UTF-16") {
           "a\0",
           4));
   CHECK(
-      folder.complaint_of(folder.path(), kTest) ==
+      folder.complaint_of(kTest) ==
       "NUS-WIDE test: FOLDER/ImageList/TestImagelist.txt: expected UTF-8, got UTF-16 "
       "(convert it: iconv -f UTF-16 -t UTF-8)");
   folder.labels("sky", "Train", "");
   CHECK(
-      folder.complaint_of(folder.path()) ==
+      folder.complaint_of(kTrain) ==
       "NUS-WIDE train: FOLDER/TrainTestLabels/Labels_sky_Train.txt: expected 3 lines, "
       "as in TrainImagelist.txt, got 0");
 }
@@ -189,7 +189,7 @@ TEST_CASE("NUS-WIDE: pictures are looked for when that is asked for") {
   fs::create_directories(folder / "Flickr/zoo/0002_5.jpg");  // no file
   write_bytes(folder / "Flickr/actor/0001_21.jpg", "");
   CHECK(
-      folder.complaint_of(options) ==
+      folder.complaint_of(kTrain, options) ==
       "NUS-WIDE train: 2 faults\n"
       "  FOLDER/ImageList/TrainImagelist.txt, line 2: there is no picture "
       "FOLDER/Flickr/zoo/0002_5.jpg\n"

@@ -8,6 +8,8 @@
 #include <ATen/ops/scalar_tensor.h>
 #include <ATen/ops/zeros_like.h>
 #include <c10/core/GradMode.h>
+#include <c10/util/Exception.h>
+#include <c10/util/StringUtil.h>
 #include <torch/arg.h>
 #include <torch/nn/cloneable.h>
 #include <torch/nn/pimpl.h>
@@ -212,13 +214,14 @@ inline PseudoLabelPolicy parse_pseudo_label_policy(std::string_view name) {
     }
     names += (names.empty() ? "" : ", ") + to_string(policy);
   }
-  TORCH_CHECK_VALUE(
-      false,
-      "parse_pseudo_label_policy: expected one of ",
-      names,
-      ", got \"",
-      name,
-      "\"");
+  C10_THROW_ERROR(
+      ValueError,
+      c10::str(
+          "parse_pseudo_label_policy: expected one of ",
+          names,
+          ", got \"",
+          name,
+          "\""));
 }
 
 inline PseudoLabelerImpl::PseudoLabelerImpl(const PseudoLabelerOptions& options_)
