@@ -209,8 +209,8 @@ TEST_CASE("names of pictures: folders and endings") {
     write_bytes(path, text);
     return error_of([&] { read_state_rows(path, table); });
   };
-  CHECK(error("one/a 0 0 0\ntwo/a.JPG 0 0 0\na.b 0 0 0\n").empty());
-  CHECK(error("x/one/a 0 0 0\ntwo/a.png 0 0 0\na.b 0 0 0\n").empty());
+  CHECK(error("one/a 0 0 0\ntwo/a.JPG 0 0 0\na.b 0 0 0\n") == "no error");
+  CHECK(error("x/one/a 0 0 0\ntwo/a.png 0 0 0\na.b 0 0 0\n") == "no error");
   CHECK(contains(
       error("a 0 0 0\n"),
       "line 1: expected a name that is one picture's, but \"a\" is that of 2"));

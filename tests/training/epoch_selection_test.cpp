@@ -140,9 +140,10 @@ TEST_CASE("EpochSelection: interrupted while it scores, nothing has changed") {
   }
   ema.update();
   // The held-out pictures are one batch, without a question; those of the test are two.
+  const at::Tensor present = at::arange(501).lt(500).unsqueeze(1);  // [501, 1]
   const HeldOutSet test_set{
-      ImageFeatures{at::ones({501, 1}), at::zeros({501, 1, 1})},
-      at::ones({501, 1}, at::kChar)};
+      ImageFeatures{present.to(at::kFloat), at::zeros({501, 1, 1})},
+      2 * present.to(at::kChar) - 1};
   trmml::training::EpochSelection selection;
   const auto score = [&](bool stop) {
     return support::error_of<trmml::Interrupted>([&] {
