@@ -82,10 +82,11 @@ def check_round_trip():
 
 # ---------------------------------------------------------------- before anything is encoded
 
-def write_positives(path):
+def write_positives(path, names):
     """One positive of each training picture that has one, as SPLC's lists have it."""
     pathlib.Path(path).write_text("".join(
-        f"street/{i}.jpg,{min(data_sets.positives(i))}\n" for i in data_sets.TRAIN if data_sets.positives(i)))
+        f"street/{i}.jpg,{names.index(data_sets.NAMES[min(data_sets.positives(i))])}\n"
+        for i in data_sets.TRAIN if data_sets.positives(i)))
 
 
 def check_positives_only():
@@ -94,7 +95,7 @@ def check_positives_only():
                "sets/csv/columns-test.csv", "--values", "cole-complete", *CLIP, "--views", "1", "--cache",
                "cache", "--epochs", "3", "--pseudo-from-epoch", "1", "--n-ctx", "2", "--positives-per-image",
                "1.5"]
-    write_positives("positives.txt")
+    write_positives("positives.txt", data_sets.NAMES)
     for out, *protocol in (("left", "--positives-left", "0.4"),
                            ("listed", "--mask", "positives.txt", "--mask-code", "splc")):
         said, _ = run(0, *columns, *protocol, "--out", out)
@@ -110,7 +111,7 @@ def check_early():
     """With and without --dry-run, and before the cache is touched."""
     pathlib.Path("mask.csv").write_text("image,category,state\nnone.jpg,dog,present\n")
     pathlib.Path("other.csv").write_text("image,labels\nstreet/0.jpg,lion;dog\n")
-    write_positives("positives.txt")
+    write_positives("positives.txt", sorted(data_sets.NAMES))
     for status, complaint, *options in (
             (3, "none.csv: .*--mask", "--mask", "none.csv", "--mask-code", "hcp"),
             (3, "mask.csv: .*none.jpg", "--mask", "mask.csv", "--mask-code", "hcp"),
