@@ -37,7 +37,7 @@ expect 2 "train_scenes: --out: broken holds the state of a run ..." \
 expect 2 "train_scenes: broken: expected a run with the options of now, got a broken-off run with others: --seed 3 there, 4 here ..." \
   train_scenes --out broken "${other_seed[@]}" --resume
 mv broken/config.toml config.toml
-expect 4 "train_scenes: broken/last.safetensors: ... (resume with the options of the run that wrote it)" \
+expect 4 "train_scenes: broken/trained_on.json: expected the known labels that the run began with, ... (undo the change, or name another --out)" \
   train_scenes --out broken "${other_seed[@]}" --resume
 mv config.toml broken
 holds "a state that is refused stays as it was" cmp broken/last.safetensors state

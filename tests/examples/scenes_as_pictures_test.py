@@ -17,14 +17,13 @@ from programs import check, finish, run
 
 PROGRAMS, DATA, SCRATCH, WRITE_SCENES = (os.path.abspath(path) for path in sys.argv[1:])
 FASHION_MNIST = "/usr/share/datasets/fashion-mnist"
-SCENES = 300
+SCENES = 500
 SIDE = 192  # of quickstart and train_scenes: each pixel of a scene twice
 # The settings of train_scenes that differ from those for photos.
-SETTINGS = ["--batch-size", "64", "--epochs", "12", "--patience", "0", "--n-ctx", "4", "--class-specific",
-            "true", "--logit-scale", "20", "--prompt-learning-rate", "0.005", "--matcher-learning-rate",
-            "0.001", "--weight-decay", "0.001", "--distillation-weight", "0.25", "--evidence-visual", "0.3",
-            "--positive-share", "0.9", "--negative-share", "0.9", "--threads", "1",
-            "--known-label-proportion", "0.3"]
+SETTINGS = ["--method", "region", "--batch-size", "64", "--epochs", "12", "--patience", "0", "--n-ctx", "4",
+            "--class-specific", "true", "--logit-scale", "20", "--prompt-learning-rate", "0.005",
+            "--matcher-learning-rate", "0.001", "--weight-decay", "0.001",
+            "--known-label-proportion", "1", "--threads", "1"]
 PICTURES = [f"{PROGRAMS}/train_csv", "--dataset", "csv", "--data", "scenes/train.csv", "--test-data",
             "scenes/test.csv", "--values", "cole-complete", "--clip", f"{DATA}/scenes_clip.safetensors", "--vocab",
             f"{DATA}/scenes_merges.txt", "--resolution", SIDE, "--workers", "1", "--cache", "cache",
