@@ -50,10 +50,11 @@ composed = mAP("composed-zero-shot", *COMPOSED, *untrained)
 pictures = mAP("zero-shot", *PICTURES, *untrained)
 check(abs(composed - pictures) < 0.05, f"zero-shot: {composed} composed, {pictures} from files")
 
-# Trained: other held-out scenes and other draws, but the same to learn.
+# Trained, on four fifths of the scenes: the others are held out here. Crops cost some of the small garments.
 trained = mAP("composed-trained", *COMPOSED, *SETTINGS)
-for name, *views in (("plain", "--augmentation", "none"), ("augmented", "--augmentation", "weak", "--views", "2")):
+for name, margin, *views in (("plain", 4, "--augmentation", "none"),
+                             ("augmented", 8, "--augmentation", "weak", "--views", "2")):
     learned = mAP(name, *PICTURES, *SETTINGS, *views)
-    check(learned > composed + 10 and learned > trained - 6,
+    check(learned > composed + 4 and learned > trained - margin,
           f"{name}: mAP {learned} from files, {trained} composed, {composed} without training")
 finish()
