@@ -14,6 +14,7 @@ import signal
 import struct
 import subprocess
 import sys
+import time
 
 import data_sets
 from programs import check, finish, refused, run
@@ -371,6 +372,24 @@ def check_state():
     run(0, *resume, "cut")
 
 
+def check_resumed_on_the_fly():
+    """Views of every epoch, steps in parts and bfloat16: stopped and resumed, byte for byte the same."""
+    words = [*PLAIN, "--features", "on-the-fly", "--method", "region", "--n-ctx", "2", "--epochs", "3",
+             "--batch-size", "4", "--accumulate", "2", "--training-precision", "bf16", "--checkpoint-every",
+             "1", "--out", "resumed"]
+    run(0, *words)
+    os.rename("resumed", "whole")
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None and not os.path.exists("resumed/last.safetensors"):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=120)
+    check(process.returncode == 5 and "resume to continue" in errors, f"{process.returncode}, {errors}")
+    run(0, *words, "--resume")
+    whole, resumed = (pathlib.Path(out, "best.safetensors").read_bytes() for out in ("whole", "resumed"))
+    check(whole == resumed, "best.safetensors of a run on the fly that was stopped and resumed")
+
+
 def check_results():
     said, _ = run(0, *TRAIN, "--method", "text-image", "--n-ctx", "2", "--cache", "cache", "--out",
                   "early", "--epochs", "30", "--patience", "2", "--logit-scale", "20")
@@ -447,5 +466,6 @@ check_few_categories()
 check_results()
 check_one_epoch()
 check_other_bytes()
+check_resumed_on_the_fly()
 check_stop()
 finish()
