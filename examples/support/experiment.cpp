@@ -437,13 +437,17 @@ Passes passes_of(const RunOptions& options) {
   return passes;
 }
 
+at::Tensor observed_labels(const World& world, const RunOptions& options) {
+  return observed_of(world, mask_of(world, options));
+}
+
 std::string mask_digest(const World& world, const RunOptions& options) {
   return trmml::data::label_digest(mask_of(world, options));
 }
 
 void check_run(const World& world, const RunOptions& options) {
   const trmml::MethodSwitches switches = trmml::method_switches(options.method);
-  const at::Tensor observed = observed_of(world, mask_of(world, options));
+  const at::Tensor observed = observed_labels(world, options);
   check_known(world, options, observed);
   if (!switches.has_prompts()) {
     return;

@@ -46,6 +46,9 @@ TrainingViews training_views(const trmml::MethodSwitches& switches);
 /// shows.
 Passes passes_of(const RunOptions& options);
 
+/// The labels [n, C] of the pictures that are trained on, as training sees them.
+at::Tensor observed_labels(const World& world, const RunOptions& options);
+
 /// Throws what `run` would throw before its first step, as far as labels, texts and
 /// options tell it: a mask that does not fit, labels of which none stays known, prompts
 /// that are too long, a method that cannot be built. `world` needs no features yet.

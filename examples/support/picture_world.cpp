@@ -289,9 +289,9 @@ class Loading {
     return part;
   }
 
-  // What the features of all parts would take, by those of a few pictures: memory, and
-  // time and disk as far as they are not in the cache.
-  void tell_expectations(
+  // What the features of all parts would take, by those of a few pictures, which it
+  // returns: memory, and time and disk as far as they are not in the cache.
+  ImageFeatures tell_expectations(
       const data::Split& train,
       const data::Split& held_out,
       const data::Split& test,
@@ -332,7 +332,7 @@ class Loading {
           pictures,
           hours(pictures),
           seconds));
-      return;
+      return sample;
     }
     int64_t views = 0;
     int64_t missing = 0;
@@ -353,6 +353,7 @@ class Loading {
         views,
         hours(missing),
         seconds));
+    return sample;
   }
 
  private:
@@ -553,7 +554,8 @@ World load_world(
   test = data::select_rows(test, test_rows);
   const Loading loading(options, callbacks, clip);
   if (dry_run) {
-    loading.tell_expectations(train, held_out, test, world.frozen_text.size(0));
+    world.sample =
+        loading.tell_expectations(train, held_out, test, world.frozen_text.size(0));
     return world;
   }
   if (callbacks.training_views != TrainingViews::kNone) {

@@ -56,8 +56,9 @@ ImageFeatures encode(
   return {at::cat(global), at::cat(regions)};
 }
 
-// What the features of `count` scenes take, by those of a few `images`.
-void tell_expectations(
+// What the features of `count` scenes take, by those of a few `images`, which it
+// returns.
+ImageFeatures tell_expectations(
     trmml::clip::ClipModel& clip,
     const at::Tensor& images,
     int64_t count,
@@ -79,6 +80,7 @@ void tell_expectations(
       sample.regions.size(2),
       4e-9 * share * floats,
       share * took.count()));
+  return sample;
 }
 
 experiment::Part load_part(
@@ -192,7 +194,8 @@ experiment::World load_world(
     callbacks.check(world);
   }
   if (dry_run) {
-    tell_expectations(world.clip, train.images, n_scenes, options, callbacks);
+    world.sample =
+        tell_expectations(world.clip, train.images, n_scenes, options, callbacks);
     return world;
   }
   const auto load = [&](const trmml::data::SceneSet& set) {

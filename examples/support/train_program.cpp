@@ -5,6 +5,7 @@
 #include "support/config_file.hpp"
 #include "support/program.hpp"
 #include "support/run_record.hpp"
+#include "support/step_time.hpp"
 #include "support/train_in_folder.hpp"
 #include "support/train_options.hpp"
 
@@ -37,7 +38,11 @@ void train(CLI::App& app, TrainOptions& options, const OneCall& call) {
   loading.training_views = training_views(switches_of(options.run));
   loading.passes = passes_of(options.run);
   if (call.dry_run) {
-    load_world(options, loading, /*dry_run=*/true);
+    const World world = load_world(options, loading, /*dry_run=*/true);
+    const std::string line = training_line(world, options.run);
+    if (!line.empty()) {
+      program::say(line);
+    }
     return;
   }
   if (options.out.empty()) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "trmml/clip/clip_model.hpp"
+#include "trmml/clip/image_features.hpp"
 #include "trmml/data/split.hpp"
 #include "trmml/method/classnames.hpp"
 #include "trmml/method/feature_source.hpp"
@@ -46,6 +47,9 @@ struct World {
   Part train;  ///< empty where its pictures are not looked at
   Part held_out;
   Part test;
+
+  trmml::clip::ImageFeatures sample;  ///< of a few pictures: of a dry run, which has no
+                                      ///< parts
 
   const std::vector<std::string>& names() const { return all_train.table.classnames; }
 };
