@@ -182,6 +182,8 @@ def files_there(printed):
 def check_cache():
     run_of = lambda out, *more: run(0, *SHORT, "--cache", "cache", "--out", out, *more)
     printed, _ = run(0, *SHORT, "--cache", "cache", "--dry-run")
+    check(re.search(r"^training: 1 epochs of 1 steps, \d+\.\d{3} s a step .*: about \d+\.\d h; \d+\.\d\d GB",
+                    printed, re.M), f"--dry-run: {printed}")
     check("0 of 26 views are there" in printed
           and re.search(r"^memory: at least 0\.\d\d GB, .* the features of 8 pictures at a time$", printed, re.M),
           f"--dry-run: {printed}")
