@@ -28,7 +28,7 @@ inline void check_two_prompts(
       "two prompts per category: present, absent");
 }
 
-// Image and text may come from towers of different types.
+// Image and text may come from towers of different types: the wider one computes.
 inline at::ScalarType common_type(const at::Tensor& image, const at::Tensor& text) {
   return at::promoteTypes(image.scalar_type(), text.scalar_type());
 }
@@ -40,7 +40,8 @@ inline at::ScalarType common_type(const at::Tensor& image, const at::Tensor& tex
 ///
 /// Shapes (B images, C categories, D joint width): global_features [B, D],
 /// text_features [2, C, D] (neither need be normalised), logit_scale s a positive
-/// scalar; returns [B, C]. Gradients reach all three. Throws `c10::ValueError`.
+/// scalar; returns [B, C]. Features of two floating types are computed in the wider
+/// one. Gradients reach all three. Throws `c10::ValueError`.
 /// ```
 /// auto z = functional::text_image_logits(features.global, text, log_scale.exp());
 /// ```
@@ -66,8 +67,8 @@ inline at::Tensor text_image_logits(
 ///
 /// Shapes (R cells): region_features [B, R, D], text_features [2, C, D] (neither need
 /// be normalised), logit_scale s a positive scalar, `sharpness` kappa > 0 (default 0.5,
-/// ours: tuned on FashionScenes); returns [B, C]. Gradients reach all tensors. Throws
-/// `c10::ValueError`.
+/// ours: tuned on FashionScenes); returns [B, C]. Types as in `text_image_logits`.
+/// Gradients reach all tensors. Throws `c10::ValueError`.
 /// ```
 /// auto z = functional::text_pixel_logits(features.regions, text, log_scale.exp());
 /// ```
